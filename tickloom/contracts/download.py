@@ -1,0 +1,114 @@
+"""What the download stage is asked for: whose trades or klines, of which days, from where."""
+
+import calendar
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from tickloom.contracts.base import AsTuple, Contract, Symbol
+
+VERSION = 1
+
+Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+INTERVAL_US: dict[str, int] = {
+    name: int(name[:-1]) * {"m": 60, "h": 3600, "d": 86400}[name[-1]] * 1_000_000
+    for name in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
+}
+
+Calendar = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$"),
+    Field(description="a UTC month (2022-01) or day (2022-01-31)"),
+]
+
+
+class SourceFile(Contract):
+    """A file under the import folder. The gateway pins its SHA-256 when it accepts the request."""
+
+    path: str = Field(min_length=1, max_length=256, description="relative to the operator's import folder")
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="filled in at submission")
+
+
+def _source_file(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Files = dict[Symbol, Annotated[SourceFile, BeforeValidator(_source_file)]]
+
+
+class DownloadRequest(Contract):
+    """Fetch trades or klines, verify them, and store them by symbol and UTC day.
+
+    `venue: binance` and `sim` read exchange archives between `start_date` and `end_date`, both included: a month
+    stands for all its days. `venue: file` imports `files` from the operator's import folder.
+    """
+
+    symbols: Annotated[tuple[Symbol, ...], AsTuple] = Field((), max_length=50, examples=[["BTCUSDT", "ETHUSDT"]])
+    start_date: Calendar | None = Field(None, examples=["2022-01"])
+    end_date: Calendar | None = Field(None, examples=["2022-03"])
+    venue: Literal["binance", "sim", "file"] | None = Field(None, description="default: the operator's choice")
+    market: Literal["spot", "usdm"] = "spot"
+    data_type: Literal["aggTrades", "trades", "klines"] = "aggTrades"
+    interval: Interval | None = Field(None, description="of klines")
+    dataset: str = Field("", max_length=200, pattern=r"^[\w=,.\-]*$", description="which data the simulator serves")
+    files: Files = Field(default_factory=dict, max_length=50, description="venue file: symbol -> file")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.data_type == "klines") != (self.interval is not None):
+            raise ValueError("interval belongs to data_type klines, and klines need one")
+        if self.venue == "file":
+            if not self.files or set(self.symbols) - set(self.files):
+                raise ValueError("venue file needs files: a symbol -> file entry for each symbol")
+            if self.dataset:
+                raise ValueError("dataset belongs to venue sim")
+        else:
+            if self.files:
+                raise ValueError("files belong to venue file")
+            if not self.symbols or self.start_date is None or self.end_date is None:
+                raise ValueError("symbols, start_date and end_date are needed")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("symbols: each may be named once")
+        if self.start_date is not None and self.end_date is not None:
+            if self.last_day() < self.first_day():
+                raise ValueError(f"end_date {self.end_date} is before start_date {self.start_date}")
+            if (self.last_day() - self.first_day()).days > 3653:
+                raise ValueError("end_date: a request spans ten years at most")
+        return self
+
+    def first_day(self) -> date:
+        """Return the first UTC day. Only when start_date is given."""
+        return _first(self.start_date or "1970-01-01")
+
+    def last_day(self) -> date:
+        """Return the last UTC day, included. Only when end_date is given."""
+        return _last(self.end_date or "9999-12-31")
+
+    def all_symbols(self) -> tuple[str, ...]:
+        """Return the symbols asked for: in the order of the request, or the sorted names of its files."""
+        return self.symbols or tuple(sorted(self.files))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text} is not a day of the calendar") from None
+
+
+def _first(text: str) -> date:
+    return _day(text if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else f"{text}-01")
+
+
+def _last(text: str) -> date:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return _day(text)
+    year, month = int(text[:4]), int(text[5:])
+    return date(year, month, calendar.monthrange(year, month)[1])
+
+
+def days(first: date, last: date) -> list[date]:
+    """Return the UTC days from first to last, both included."""
+    return [first + timedelta(days=i) for i in range((last - first).days + 1)]

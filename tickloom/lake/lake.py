@@ -1,0 +1,182 @@
+"""The lake: immutable files named by their SHA-256, and manifests that make them visible.
+
+    objects/ab/<sha256>            bytes
+    parts/<stage>/ab/<key>.json    what one partition's task made: found again after a kill
+    manifests/ab/<id>.json         an artifact; written last, so that whoever reads one finds all its files
+
+Nothing is ever changed in place. A name that is taken holds the same content already, since names come from content:
+writing it twice, by two workers or by a retry, is harmless.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tickloom.contracts.artifact import FileEntry, Manifest, Part
+from tickloom.errors import CorruptFile, LakeUnavailable, UnknownArtifact, UnknownFile
+from tickloom.identity import canonical, sha256_file
+from tickloom.lake.store import FolderStore, Store, open_store, scratch_name
+from tickloom.lake.tables import read_table, write_table
+from tickloom.settings import settings
+
+
+class Lake:
+    """Artifacts, parts and objects in one store. Cheap to make, safe to share between threads and processes."""
+
+    def __init__(self, url: str, endpoint: str = "") -> None:
+        self.url, self.endpoint = url, endpoint
+        self.store: Store = open_store(url, endpoint)
+        # Files are made where they can be hard-linked from; a bucket has no such place.
+        self._tmp = Path(url) / "tmp" if isinstance(self.store, FolderStore) else Path(tempfile.gettempdir())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Lake, (self.url, self.endpoint))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield a folder of one's own; what is still in it afterwards is removed."""
+        folder = self._tmp / scratch_name()
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise LakeUnavailable(self.url, str(error)) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # files ------------------------------------------------------------------------------------------------------
+
+    def add_file(self, name: str, path: Path, *, rows: int | None = None, facts: dict[str, Any] | None = None) -> FileEntry:
+        """Store the finished file at `path` (inside a scratch folder) and return its entry for a manifest."""
+        sha256 = sha256_file(path)
+        self.store.create(_object(sha256), path)
+        return FileEntry(name=name, sha256=sha256, bytes=path.stat().st_size, rows=rows, facts=facts or {})
+
+    def add_bytes(self, name: str, data: bytes, *, rows: int | None = None, facts: dict[str, Any] | None = None) -> FileEntry:
+        """Store bytes and return their entry for a manifest."""
+        with self.scratch() as folder:
+            path = folder / "bytes"
+            _write(path, data, self.url)
+            return self.add_file(name, path, rows=rows, facts=facts)
+
+    def add_table(self, name: str, table: pa.Table, *, facts: dict[str, Any] | None = None) -> FileEntry:
+        """Store a table as Parquet, re-opened and checked, and return its entry for a manifest."""
+        with self.scratch() as folder:
+            path = folder / "table.parquet"
+            try:
+                write_table(table, path)
+            except OSError as error:
+                raise LakeUnavailable(self.url, str(error)) from error
+            if read_table(path).num_rows != table.num_rows:
+                raise CorruptFile(name, "it reads back with another number of rows")
+            return self.add_file(name, path, rows=table.num_rows, facts=facts)
+
+    def read_bytes(self, entry: FileEntry) -> bytes:
+        """Return a file's bytes. Raises CorruptFile when they are missing."""
+        try:
+            return self.store.read(_object(entry.sha256))
+        except FileNotFoundError:
+            raise CorruptFile(entry.name, "its bytes are not in the lake") from None
+
+    def read_table(self, entry: FileEntry, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a Parquet file as a table. Raises CorruptFile on a page whose checksum is wrong."""
+        return read_table(self.path(entry) or self.read_bytes(entry), columns)
+
+    def path(self, entry: FileEntry) -> Path | None:
+        """Return where a file can be read on this machine, or None where the lake is remote."""
+        try:
+            return self.store.local(_object(entry.sha256))
+        except FileNotFoundError:
+            raise CorruptFile(entry.name, "its bytes are not in the lake") from None
+
+    # parts ------------------------------------------------------------------------------------------------------
+
+    def put_part(self, stage: str, key: str, part: Part) -> Part:
+        """Keep what a partition's task made under its key, the digest of all that it depends on."""
+        self._create(_part(stage, key), canonical(part.canonical()))
+        return part
+
+    def part(self, stage: str, key: str) -> Part | None:
+        """Return what was made under this key before, or None."""
+        try:
+            return Part.model_validate_json(self.store.read(_part(stage, key)))
+        except FileNotFoundError:
+            return None
+
+    # artifacts --------------------------------------------------------------------------------------------------
+
+    def put_manifest(self, manifest: Manifest) -> Manifest:
+        """Make an artifact visible. Its files must be in the lake."""
+        self._create(_manifest(manifest.id), canonical(manifest.canonical()))
+        return manifest
+
+    def find(self, artifact_id: str) -> Manifest | None:
+        """Return an artifact's manifest, or None when it has not been made."""
+        try:
+            return Manifest.model_validate_json(self.store.read(_manifest(artifact_id)))
+        except FileNotFoundError:
+            return None
+
+    def manifest(self, artifact_id: str) -> Manifest:
+        """Return an artifact's manifest. Raises UnknownArtifact."""
+        manifest = self.find(artifact_id)
+        if manifest is None:
+            raise UnknownArtifact(artifact_id)
+        return manifest
+
+    def entry(self, manifest: Manifest, name: str) -> FileEntry:
+        """Return the entry of a manifest's file. Raises UnknownFile."""
+        entry = manifest.file(name)
+        if entry is None:
+            raise UnknownFile(manifest.id, name)
+        return entry
+
+    def ancestor(self, manifest: Manifest, stage: str) -> Manifest:
+        """Return the nearest artifact of `stage` that this one was made from, itself included."""
+        while manifest.stage != stage:
+            if not manifest.inputs:
+                raise UnknownArtifact(f"of stage {stage} before {manifest.id}")
+            manifest = self.manifest(manifest.inputs[0])
+        return manifest
+
+    def _create(self, name: str, data: bytes) -> None:
+        with self.scratch() as folder:
+            path = folder / "file"
+            _write(path, data, self.url)
+            self.store.create(name, path)
+
+
+@lru_cache(maxsize=8)
+def open_lake(url: str = "", endpoint: str = "") -> Lake:
+    """Return the lake at `url`; without one, the lake of the settings."""
+    return Lake(url or settings().lake(), endpoint or settings().lake_s3_endpoint)
+
+
+def _object(sha256: str) -> str:
+    return f"objects/{sha256[:2]}/{sha256}"
+
+
+def _part(stage: str, key: str) -> str:
+    return f"parts/{stage}/{key[:2]}/{key}.json"
+
+
+def _manifest(artifact_id: str) -> str:
+    return f"manifests/{artifact_id[:2]}/{artifact_id}.json"
+
+
+def _write(path: Path, data: bytes, url: str) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise LakeUnavailable(url, str(error)) from error

@@ -1,0 +1,95 @@
+"""Tables in the lake: Parquet with page checksums, exact decimals kept as scaled 64-bit integers.
+
+A decimal column is Parquet DECIMAL(18, scale) over INT64: other programs read exact decimals, we read the integers
+behind them without a copy. Equal tables have equal bytes.
+"""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tickloom.errors import CorruptFile, ExactnessLost
+from tickloom.kernel import F64, I64
+
+DIGITS = 18
+ROW_GROUP = 1 << 20
+
+
+def decimals(units: I64, scale: int) -> pa.Array:
+    """Return integers as an exact decimal column: 12345 with scale 2 is 123.45. No copy.
+
+    Raises ExactnessLost when a value has more than 18 digits.
+    """
+    units = np.ascontiguousarray(units, np.int64)
+    if units.size and (units.max() >= 10**DIGITS or units.min() <= -(10**DIGITS)):
+        raise ExactnessLost("a decimal", f"it has more than {DIGITS} digits")
+    return pa.Array.from_buffers(pa.decimal64(DIGITS, scale), units.size, [None, pa.py_buffer(units)])
+
+
+def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
+    """Return (integers, scale) of a decimal column, (n_rows,), read-only where it is one chunk."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if array.null_count:
+        raise ValueError("an exact column has no nulls")
+    buffer = array.buffers()[1]
+    if len(array) == 0:
+        return np.empty(0, np.int64), array.type.scale
+    return np.frombuffer(buffer, np.int64, len(array), array.offset * 8), array.type.scale
+
+
+def rescale(values: I64, scale: int, wanted: int) -> I64:
+    """Return the same numbers counted in 10**-wanted. Raises ExactnessLost rather than round or overflow."""
+    if wanted == scale:
+        return values
+    if wanted > scale:
+        factor = 10 ** (wanted - scale)
+        if values.size and int(np.abs(values).max()) > (2**63 - 1) // factor:
+            raise ExactnessLost("a decimal", f"rescaled from {scale} to {wanted} places")
+        return values * factor
+    factor = 10 ** (scale - wanted)
+    if values.size and (values % factor).any():
+        raise ExactnessLost("a decimal", f"it has more than {wanted} places")
+    return values // factor
+
+
+def floats(column: pa.ChunkedArray | pa.Array) -> F64:
+    """Return a column as float64: decimals to the nearest double, (n_rows,)."""
+    if pa.types.is_decimal(column.type):
+        values, scale = units(column)
+        # Both operands are exact in a double up to 2**53 and 10**22, so the quotient is correctly rounded.
+        return values / np.float64(10**scale)
+    return np.asarray(column.to_numpy(), np.float64)
+
+
+def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = None) -> None:
+    """Write `table` to `path`. `delta` names the integer columns to delta-pack; None packs all integers and decimals."""
+    if delta is None:
+        delta = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
+        delta = [name for name in delta if table.schema.field(name).type.bit_width >= 32]
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP,
+        compression="zstd",
+        use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type) or pa.types.is_boolean(f.type)],
+        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        store_decimal_as_integer=True,
+        write_page_checksum=True,
+        write_statistics=True,
+    )
+
+
+def read_table(source: Path | bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table, page checksums verified. Raises CorruptFile."""
+    name = source.name if isinstance(source, Path) else "a table"
+    try:
+        file = pq.ParquetFile(
+            source if isinstance(source, Path) else BytesIO(source), page_checksum_verification=True, memory_map=False
+        )
+        return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorruptFile(name, str(error)) from error
