@@ -14,7 +14,6 @@ import logging
 import multiprocessing
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -274,11 +273,7 @@ class _RayBackend(_Backend):
             import ray
 
             try:
-                ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0 if local else timeout_s, fetch_local=False)
-                if not ready and not local:
-                    pass
-                elif not ready or len(ready) < len(refs):
-                    ready, _ = ray.wait(refs, num_returns=1, timeout=0, fetch_local=False)
+                ready, _ = ray.wait(refs, num_returns=1, timeout=0 if local else timeout_s, fetch_local=False)
                 done |= set(ready)
             except Exception as error:
                 if not self._connection.lost():
@@ -371,7 +366,6 @@ class _RayConnection:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 ignore_reinit_error=True,
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}},
             )
         except Exception as error:
             log.warning("could not connect to Ray", error=str(error).splitlines()[0])

@@ -1,0 +1,30 @@
+"""Fixtures that every test may use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tickloom.settings import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real market data; skips, loudly, where it is missing."""
+    folder = Path(os.environ.get("TICKLOOM_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"NO REAL DATA: {folder} is missing; set TICKLOOM_SHARED_DATA to run this test")
+    return folder.resolve()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh TICKLOOM_HOME with no Ray, for tests that need settings of their own."""
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path))
+    monkeypatch.setenv("TICKLOOM_RAY_ADDRESS", "off")
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
