@@ -3,24 +3,40 @@
 Each feature makes one or more columns named after it and its period: `sma` with timeperiod 20 makes `sma_20`.
 """
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from tickloom.contracts.base import AsTuple, Contract
+from tickloom.contracts.base import AsTuple, Contract, tuple_of_list
 
 VERSION = 1
+MAX_COLUMNS = 1_000
 
 Period = Annotated[int, Field(ge=1, le=100_000, description="bars")]
 
 
-class Periods(Contract):
-    """One period or several: each makes its own column."""
+def _periods(value: Any) -> Any:
+    return (value,) if isinstance(value, int) else tuple_of_list(value)
 
-    timeperiod: Annotated[tuple[Period, ...], AsTuple] | Period
+
+class Periods(Contract):
+    """One period or several: each makes its own columns. A number and a list of that one number are equal requests."""
+
+    lines: ClassVar[tuple[str, ...]] = ("",)
+    name: str
+    timeperiod: Annotated[
+        tuple[Period, ...],
+        BeforeValidator(_periods, json_schema_input_type=Period | list[Period]),
+        Field(min_length=1, max_length=MAX_COLUMNS),
+    ]
 
     def periods(self) -> tuple[int, ...]:
-        return self.timeperiod if isinstance(self.timeperiod, tuple) else (self.timeperiod,)
+        return self.timeperiod
+
+    def columns(self, timeperiod: int) -> tuple[str, ...]:
+        """Return the names of the columns made for one period: `sma_20`, or `bbands_upper_20` and its like."""
+        return tuple("_".join(filter(None, (self.name, line, str(timeperiod)))) for line in self.lines)
 
 
 class Sma(Periods):
@@ -50,6 +66,7 @@ class Atr(Periods):
 class Bbands(Periods):
     """Bollinger bands: `bbands_upper_<n>`, `bbands_middle_<n>`, `bbands_lower_<n>`."""
 
+    lines: ClassVar[tuple[str, ...]] = ("upper", "middle", "lower")
     name: Literal["bbands"]
     nbdevup: float = Field(2.0, gt=0, le=100, strict=False)
     nbdevdn: float = Field(2.0, gt=0, le=100, strict=False)
@@ -92,3 +109,16 @@ class FeaturesRequest(Contract):
         max_length=200,
         examples=[[{"name": "sma", "timeperiod": [5, 10, 20]}, {"name": "ema", "timeperiod": 200}]],
     )
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of all columns asked for, in order."""
+        return tuple(name for spec in self.features for n in spec.periods() for name in spec.columns(n))
+
+    @model_validator(mode="after")
+    def _one_name_one_column(self) -> Self:
+        names = self.columns()
+        if len(names) > MAX_COLUMNS:
+            raise ValueError(f"{len(names):,} columns are asked for; at most {MAX_COLUMNS:,} fit in one artifact")
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise ValueError(f"asked for more than once: {', '.join(twice)}")
+        return self
