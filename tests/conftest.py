@@ -4,9 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tickloom.settings import settings
+
+# The first example pays for compiling a kernel, and the machine is shared: time is not what properties test.
+hypothesis.settings.register_profile("tickloom", deadline=None)
+hypothesis.settings.load_profile("tickloom")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
