@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     ray_address: str = Field("", description="host:port of a Ray head; empty: 127.0.0.1:<ray_port>; 'off': local pool")
     import_dir: Path = Field(Path("imports"), description="the one folder that `venue: file` may read")
 
+    url: str = Field("", description="where clients find the gateway; empty: http://127.0.0.1:<gateway_port>")
     host: str = "127.0.0.1"
     gateway_port: int = 8000
     services_port: int = 8100
@@ -70,6 +71,9 @@ class Settings(BaseSettings):
 
     def sim(self) -> str:
         return self.sim_url or f"http://127.0.0.1:{self.sim_port}"
+
+    def gateway(self) -> str:
+        return self.url.rstrip("/") or f"http://127.0.0.1:{self.gateway_port}"
 
     def service(self, stage: str) -> str:
         return self.service_urls.get(stage, f"http://127.0.0.1:{self.services_port}")
