@@ -1,0 +1,9 @@
+"""The ledger: the one record of what was asked, who works on it, and what came of it.
+
+`runs` is the gateway's side (accept, cancel, read), `leases` the worker's (claim, renew, commit, fail, reconcile).
+"""
+
+from tickloom.ledger import leases, runs
+from tickloom.ledger.database import ledger_url, migrate, now_us, transaction
+
+__all__ = ["leases", "ledger_url", "migrate", "now_us", "runs", "transaction"]
