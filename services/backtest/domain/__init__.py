@@ -1,0 +1,1 @@
+"""What a run means: clean prices, metrics, the best trial."""
