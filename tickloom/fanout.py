@@ -118,7 +118,9 @@ class _Running:
         return self
 
 
-def _finished(running: dict[int, _Running], backend: "_Backend", cancelled: threading.Event) -> Iterator[tuple[int, Any]]:
+def _finished(
+    running: dict[int, _Running], backend: "_Backend", cancelled: threading.Event
+) -> Iterator[tuple[int, Any]]:
     """Wait a moment; yield what finished, and send each chain on its way."""
     if cancelled.is_set():
         raise StageCancelled()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hmac
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,11 +60,12 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
 def problems(*errors: type[TickloomError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of the errors that a route may answer with."""
     return {
-        error.status: {"description": (error.__doc__ or "").splitlines()[0], "content": {PROBLEM: {}}} for error in errors
+        error.status: {"description": (error.__doc__ or "").splitlines()[0], "content": {PROBLEM: {}}}
+        for error in errors
     }
 
 
-class _LimitBody:
+class LimitBody:
     """Refuse bodies over MAX_BODY before they are read, and while they are read where no length is declared."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -72,10 +73,12 @@ class _LimitBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > MAX_BODY:
-            return await problem_response(BodyTooLarge().problem(), {"connection": "close"})(scope, receive, send)
+            await problem_response(BodyTooLarge().problem(), {"connection": "close"})(scope, receive, send)
+            return
         seen = 0
 
         async def counted() -> Message:
@@ -225,7 +228,7 @@ def _outcome(stage: str, job: Job, call: StageCall, report: Report) -> Finished 
 def create_app(title: str, *routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
     """Return an internal app: routers, health, body limit, errors as problems."""
     app = FastAPI(title=f"tickloom {title}", version=__version__, lifespan=lifespan)
-    app.add_middleware(_LimitBody)
+    app.add_middleware(LimitBody)
     install_errors(app)
     for router in routers:
         app.include_router(router)
@@ -255,5 +258,3 @@ def _check_token(request: Request) -> None:
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if expected and not hmac.compare_digest(given.encode(), expected.encode()):
         raise Unauthorised()
-
-

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import structlog
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from tickloom.contracts.stages import STAGES
@@ -32,7 +32,7 @@ def celery_app() -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_track_started=True,
-        task_queues=[Queue(stage) for stage in STAGES],
+        task_queues=[Queue(stage) for stage in STAGES],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
         task_default_queue=STAGES[0],
         task_send_sent_event=True,
@@ -58,7 +58,7 @@ def celery_app() -> Celery:
 
 
 def send_due() -> int:
-    """Hand the outbox's due messages to the broker; return how many. A broker that is away leaves them where they are."""
+    """Hand the outbox's due messages to the broker; return how many. While it is away they stay where they are."""
     sent: list[tuple[str, str]] = []
     try:
         for run_id, stage in leases.unsent(ledger_url()):
@@ -74,4 +74,4 @@ def send_due() -> int:
 def depth(stage: str) -> int:
     """Return how many messages wait in a stage's queue. Raises OperationalError when the broker is away."""
     with celery_app().connection_for_read() as connection:
-        return int(connection.default_channel.client.llen(stage))  # type: ignore[attr-defined]
+        return int(connection.default_channel.client.llen(stage))

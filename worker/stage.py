@@ -49,7 +49,7 @@ class Stopping(Exception):
 
 
 def work(run_id: str, stage: str) -> None:
-    """Do a stage if there is anything to do. A second delivery of the same message finds the stage taken and returns."""
+    """Do a stage if there is anything to do. A second delivery of the same message finds it taken and returns."""
     lease = leases.claim(ledger_url(), run_id, stage, OWNER, settings().lease_s)
     if lease is None:
         log.info("lease held", run=run_id, stage=stage)

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 class Contract(BaseModel):
     """A message between parts. Equal messages have equal canonical JSON, and so equal ids."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, strict=True, use_attribute_docstrings=True
+    )
 
     def canonical(self) -> dict[str, Any]:
         """Return the message as plain JSON values with every default spelled out."""

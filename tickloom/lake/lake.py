@@ -54,13 +54,17 @@ class Lake:
 
     # files ------------------------------------------------------------------------------------------------------
 
-    def add_file(self, name: str, path: Path, *, rows: int | None = None, facts: dict[str, Any] | None = None) -> FileEntry:
+    def add_file(
+        self, name: str, path: Path, *, rows: int | None = None, facts: dict[str, Any] | None = None
+    ) -> FileEntry:
         """Store the finished file at `path` (inside a scratch folder) and return its entry for a manifest."""
         sha256 = sha256_file(path)
         self.store.create(_object(sha256), path)
         return FileEntry(name=name, sha256=sha256, bytes=path.stat().st_size, rows=rows, facts=facts or {})
 
-    def add_bytes(self, name: str, data: bytes, *, rows: int | None = None, facts: dict[str, Any] | None = None) -> FileEntry:
+    def add_bytes(
+        self, name: str, data: bytes, *, rows: int | None = None, facts: dict[str, Any] | None = None
+    ) -> FileEntry:
         """Store bytes and return their entry for a manifest."""
         with self.scratch() as folder:
             path = folder / "bytes"

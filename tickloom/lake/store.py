@@ -128,7 +128,7 @@ class BucketStore:
         except BaseError as error:
             raise LakeUnavailable(self._url, str(error)) from error
 
-    def local(self, name: str) -> Path | None:
+    def local(self, name: str) -> Path | None:  # noqa: ARG002 (the protocol's form)
         return None
 
     def names(self, prefix: str) -> Iterator[tuple[str, int]]:

@@ -36,9 +36,10 @@ def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
     if array.null_count:
         raise ValueError("an exact column has no nulls")
     buffer = array.buffers()[1]
+    scale = int(array.type.scale)
     if len(array) == 0:
-        return np.empty(0, np.int64), array.type.scale
-    return np.frombuffer(buffer, np.int64, len(array), array.offset * 8), array.type.scale
+        return np.empty(0, np.int64), scale
+    return np.frombuffer(buffer, np.int64, len(array), array.offset * 8), scale
 
 
 def rescale(values: I64, scale: int, wanted: int) -> I64:
@@ -49,11 +50,11 @@ def rescale(values: I64, scale: int, wanted: int) -> I64:
         factor = 10 ** (wanted - scale)
         if values.size and int(np.abs(values).max()) > (2**63 - 1) // factor:
             raise ExactnessLost("a decimal", f"rescaled from {scale} to {wanted} places")
-        return values * factor
+        return np.multiply(values, factor, dtype=np.int64)
     factor = 10 ** (scale - wanted)
     if values.size and (values % factor).any():
         raise ExactnessLost("a decimal", f"it has more than {wanted} places")
-    return values // factor
+    return np.floor_divide(values, factor, dtype=np.int64)
 
 
 def floats(column: pa.ChunkedArray | pa.Array) -> F64:
@@ -66,7 +67,7 @@ def floats(column: pa.ChunkedArray | pa.Array) -> F64:
 
 
 def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = None) -> None:
-    """Write `table` to `path`. `delta` names the integer columns to delta-pack; None packs all integers and decimals."""
+    """Write `table` to `path`. `delta` names the columns to delta-pack; None packs all integers and decimals."""
     if delta is None:
         delta = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
         delta = [name for name in delta if table.schema.field(name).type.bit_width >= 32]

@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,13 @@ def engine(url: str) -> Engine:
 @contextmanager
 def transaction(url: str, *, write: bool = True) -> Iterator[Session]:
     """Yield a session; commit at the end, roll back on an error."""
-    with engine(url).connect().execution_options(write=write) as connection, Session(connection) as session:
-        with connection.begin() if not connection.in_transaction() else nullcontext():
-            yield session
-            session.flush()
+    with (
+        engine(url).connect().execution_options(write=write) as connection,
+        connection.begin(),
+        Session(connection) as session,
+    ):
+        yield session
+        session.flush()
 
 
 def migrate(url: str) -> None:

@@ -201,9 +201,7 @@ def finish_if_done(session: Session, run_id: str) -> None:
     """End a run with SUCCESS when all its stages have."""
     left = select(Stage).where(Stage.run_id == run_id, Stage.state != SUCCESS).exists()
     session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.state.in_(ACTIVE), ~left)
-        .values(state=SUCCESS, finished=now_us()),
+        update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE), ~left).values(state=SUCCESS, finished=now_us()),
         execution_options={"synchronize_session": "fetch"},
     )
 
