@@ -43,7 +43,7 @@ def log_return(x: F64, timeperiod: int) -> F64:
         raise ValueError("timeperiod must be at least 1")
     out = np.full(x.size, np.nan)
     for i in range(timeperiod, x.size):
-        if x[i] > 0.0 and x[i - timeperiod] > 0.0:
+        if x[i - timeperiod] > 0.0:
             ratio = x[i] / x[i - timeperiod]
             if ratio > 0.0 and math.isfinite(ratio):
                 out[i] = math.log(ratio)
