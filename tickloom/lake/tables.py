@@ -50,11 +50,13 @@ def rescale(values: I64, scale: int, wanted: int) -> I64:
         factor = 10 ** (wanted - scale)
         if values.size and int(np.abs(values).max()) > (2**63 - 1) // factor:
             raise ExactnessLost("a decimal", f"rescaled from {scale} to {wanted} places")
-        return np.multiply(values, factor, dtype=np.int64)
+        larger: I64 = values * np.int64(factor)
+        return larger
     factor = 10 ** (scale - wanted)
     if values.size and (values % factor).any():
         raise ExactnessLost("a decimal", f"it has more than {wanted} places")
-    return np.floor_divide(values, factor, dtype=np.int64)
+    smaller: I64 = values // np.int64(factor)
+    return smaller
 
 
 def floats(column: pa.ChunkedArray | pa.Array) -> F64:
