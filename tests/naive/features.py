@@ -93,7 +93,7 @@ def rsi(x: Sequence[float], timeperiod: int) -> list[float]:
 
 
 def atr(high: Sequence[float], low: Sequence[float], close: Sequence[float], timeperiod: int) -> list[float]:
-    first, end = _after_gap([h + l + c for h, l, c in zip(high, low, close, strict=True)])
+    first, end = _after_gap([sum(bar) for bar in zip(high, low, close, strict=True)])
     ranges = [
         max(high[i], close[i - 1]) - min(low[i], close[i - 1])  # the true high less the true low
         for i in range(first + 1, end)

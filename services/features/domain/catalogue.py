@@ -37,11 +37,11 @@ class Feature:
 
     compute: Callable[[Bars, Any, int], tuple[F64, ...]]
     warmup: Callable[[int], int]
-    fade: Callable[[int], float] = lambda timeperiod: 0.0
+    fade: Callable[[int], float] | None = None
 
     def settled(self, timeperiod: int) -> int:
         """Return the rows after which the start of the data no longer matters."""
-        kept = self.fade(timeperiod)
+        kept = self.fade(timeperiod) if self.fade else 0.0
         return self.warmup(timeperiod) + (math.ceil(math.log(FADED) / math.log(kept)) if kept > 0 else 0)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tickloom.kernel import F64, kernel
 
 STILL = 1e-200
-"""Average moves below this part of the price count as none: nearer to 0 floats lose digits, and the ratio its meaning."""
+"""Average moves below this part of the price count as none: nearer to 0, floats lose digits and the ratio its sense."""
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What the kernel tests share: every kernel under one signature, its slow twin, its TA-Lib twin, and prices to feed it."""
+"""What the kernel tests share: every kernel under one signature, its two twins, and prices to feed it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,100 +32,80 @@ class Case:
     least: int = 1  # TA-Lib's smallest timeperiod
 
 
-def _line(index: int) -> Case:
+def _of_close(
+    name: str,
+    fast: Callable[[F64, int], F64],
+    slow: Callable[[list[float], int], list[float]],
+    theirs: Callable[[F64, int], F64],
+    lookback: Callable[[int], int],
+    **more: int,
+) -> Case:
     return Case(
+        name,
+        lambda _high, _low, close, n: fast(close, n),
+        lambda _high, _low, close, n: slow(close.tolist(), n),
+        lambda _high, _low, close, n: theirs(close, n),
+        lookback,
+        **more,
+    )
+
+
+def _band(index: int) -> Case:
+    return _of_close(
         ("bbands_upper", "bbands_middle", "bbands_lower")[index],
-        lambda h, l, c, n: bbands(c, n, 2.0, 1.5)[index],
-        lambda h, l, c, n: naive.bbands(c.tolist(), n, 2.0, 1.5)[index],
-        lambda h, l, c, n: talib.BBANDS(c, n, 2.0, 1.5)[index],
-        lambda n: n - 1,
+        lambda x, n: bbands(x, n, 2.0, 1.5)[index],
+        lambda x, n: naive.bbands(x, n, 2.0, 1.5)[index],
+        lambda x, n: talib.BBANDS(x, n, 2.0, 1.5)[index],
+        _window,
         least=2,
     )
 
 
-def _talib_volatility(h: F64, l: F64, c: F64, n: int) -> F64:
-    return talib.STDDEV(np.log(c / np.r_[np.nan, c[:-1]]), n, 1.0)
+def _window(timeperiod: int) -> int:
+    return timeperiod - 1
 
 
-def _talib_zscore(h: F64, l: F64, c: F64, n: int) -> F64:
-    return (c - talib.SMA(c, n)) / talib.STDDEV(c, n, 1.0)
+def _changes(timeperiod: int) -> int:
+    return timeperiod
+
+
+def _stddev(x: F64, n: int) -> F64:
+    return moments(x, n)[1]
+
+
+def _talib_stddev(x: F64, n: int) -> F64:
+    return talib.STDDEV(x, n, 1.0)
+
+
+def _talib_log_return(x: F64, n: int) -> F64:
+    return np.log1p(talib.ROCP(x, n))
+
+
+def _talib_volatility(x: F64, n: int) -> F64:
+    return talib.STDDEV(np.log(x / np.r_[np.nan, x[:-1]]), n, 1.0)
+
+
+def _talib_zscore(x: F64, n: int) -> F64:
+    return (x - talib.SMA(x, n)) / talib.STDDEV(x, n, 1.0)
+
+
+def _naive_atr(high: F64, low: F64, close: F64, n: int) -> list[float]:
+    return naive.atr(high.tolist(), low.tolist(), close.tolist(), n)
 
 
 CASES = [
-    Case(
-        "sma",
-        lambda h, l, c, n: sma(c, n),
-        lambda h, l, c, n: naive.sma(c.tolist(), n),
-        lambda h, l, c, n: talib.SMA(c, n),
-        lambda n: n - 1,
-    ),
-    Case(
-        "ema",
-        lambda h, l, c, n: ema(c, n),
-        lambda h, l, c, n: naive.ema(c.tolist(), n),
-        lambda h, l, c, n: talib.EMA(c, n),
-        lambda n: n - 1,
-    ),
-    Case(
-        "rsi",
-        lambda h, l, c, n: rsi(c, n),
-        lambda h, l, c, n: naive.rsi(c.tolist(), n),
-        lambda h, l, c, n: talib.RSI(c, n),
-        lambda n: n,
-        power=0,
-        least=2,
-    ),
-    Case(
-        "atr",
-        atr,
-        lambda h, l, c, n: naive.atr(h.tolist(), l.tolist(), c.tolist(), n),
-        talib.ATR,
-        lambda n: n,
-    ),
-    _line(0),
-    _line(1),
-    _line(2),
-    Case(
-        "stddev",
-        lambda h, l, c, n: moments(c, n)[1],
-        lambda h, l, c, n: naive.stddev(c.tolist(), n),
-        lambda h, l, c, n: talib.STDDEV(c, n, 1.0),
-        lambda n: n - 1,
-        least=2,
-    ),
-    Case(
-        "zscore",
-        lambda h, l, c, n: zscore(c, n),
-        lambda h, l, c, n: naive.zscore(c.tolist(), n),
-        _talib_zscore,
-        lambda n: n - 1,
-        power=0,
-        least=2,
-    ),
-    Case(
-        "mom",
-        lambda h, l, c, n: mom(c, n),
-        lambda h, l, c, n: naive.mom(c.tolist(), n),
-        lambda h, l, c, n: talib.MOM(c, n),
-        lambda n: n,
-    ),
-    Case(
-        "log_return",
-        lambda h, l, c, n: log_return(c, n),
-        lambda h, l, c, n: naive.log_return(c.tolist(), n),
-        lambda h, l, c, n: np.log1p(talib.ROCP(c, n)),
-        lambda n: n,
-        power=0,
-    ),
-    Case(
-        "volatility",
-        lambda h, l, c, n: volatility(c, n),
-        lambda h, l, c, n: naive.volatility(c.tolist(), n),
-        _talib_volatility,
-        lambda n: n,
-        power=0,
-        least=2,
-    ),
+    _of_close("sma", sma, naive.sma, talib.SMA, _window),
+    _of_close("ema", ema, naive.ema, talib.EMA, _window),
+    _of_close("rsi", rsi, naive.rsi, talib.RSI, _changes, power=0, least=2),
+    Case("atr", atr, _naive_atr, talib.ATR, _changes),
+    _band(0),
+    _band(1),
+    _band(2),
+    _of_close("stddev", _stddev, naive.stddev, _talib_stddev, _window, least=2),
+    _of_close("zscore", zscore, naive.zscore, _talib_zscore, _window, power=0, least=2),
+    _of_close("mom", mom, naive.mom, talib.MOM, _changes),
+    _of_close("log_return", log_return, naive.log_return, _talib_log_return, _changes, power=0),
+    _of_close("volatility", volatility, naive.volatility, _talib_volatility, _changes, power=0, least=2),
 ]
 
 Market = tuple[F64, F64, F64]

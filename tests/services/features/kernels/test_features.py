@@ -42,7 +42,8 @@ def test_it_equals_talib_on_a_random_walk(case: Case, timeperiod: int, level: fl
 @pytest.mark.parametrize("n_bars", [0, 1, 6, 7, 8, 30])
 def test_it_is_nan_exactly_until_its_first_value(case: Case, timeperiod: int, n_bars: int) -> None:
     out = case.fast(*walk(n_bars, seed=3), timeperiod)
-    assert out.shape == (n_bars,) and out.dtype == np.float64
+    assert out.shape == (n_bars,)
+    assert out.dtype == np.float64
     if (case.name, timeperiod) == ("zscore", 1):
         assert np.isnan(out).all()
     else:

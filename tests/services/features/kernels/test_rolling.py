@@ -52,9 +52,12 @@ def test_windows_stay_right_on_awkward_series(shape: str) -> None:
 def test_a_window_of_equal_values_has_no_deviation_wherever_it_came_from() -> None:
     x = np.r_[np.random.default_rng(3).random(50) * 1e9, np.full(30, 0.1), np.random.default_rng(4).random(50)]
     mean, deviation = moments(x, 5)
-    assert (deviation[54:80] == 0.0).all() and (mean[54:80] == 0.1).all() and (sma(x, 5)[54:80] == 0.1).all()
+    assert (deviation[54:80] == 0.0).all()
+    assert (mean[54:80] == 0.1).all()
+    assert (sma(x, 5)[54:80] == 0.1).all()
     assert (deviation[80:] > 0.0).all()
-    assert np.isnan(zscore(x, 5)[54:80]).all() and np.isfinite(zscore(x, 5)[80:]).all()
+    assert np.isnan(zscore(x, 5)[54:80]).all()
+    assert np.isfinite(zscore(x, 5)[80:]).all()
 
 
 @pytest.mark.parametrize("kernel", [sma, lambda x, n: moments(x, n)[1], zscore], ids=["sma", "stddev", "zscore"])
@@ -63,7 +66,8 @@ def test_a_window_recovers_once_the_hole_has_left_it(kernel: Callable[[F64, int]
     whole = kernel(x, 5)
     x[20] = np.nan
     out = kernel(x, 5)
-    assert np.isnan(out[20:25]).all() and np.isfinite(out[25:]).all()
+    assert np.isnan(out[20:25]).all()
+    assert np.isfinite(out[25:]).all()
     np.testing.assert_allclose(out[25:], whole[25:], rtol=1e-9)
     assert np.isnan(talib.SMA(x, 5)[20:]).all(), "TA-Lib does not recover; if it does now, say so in the docstring"
 

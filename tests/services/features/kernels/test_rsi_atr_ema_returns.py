@@ -76,14 +76,16 @@ def test_the_middle_band_is_the_sma_to_the_bit() -> None:
     close = walk(3000, seed=9)[2]
     upper, middle, lower = bbands(close, 20, 2.0, 3.0)
     assert middle.tobytes() == sma(close, 20).tobytes()
-    assert (lower[19:] <= middle[19:]).all() and (middle[19:] <= upper[19:]).all()
+    assert (lower[19:] <= middle[19:]).all()
+    assert (middle[19:] <= upper[19:]).all()
     np.testing.assert_allclose((middle - lower)[19:] / (upper - middle)[19:], 1.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_a_log_return_to_or_from_a_price_that_is_none_is_nan(bad: float) -> None:
     out = log_return(np.array([1.0, bad, 2.0, 2.0 * math.e]), 1)
-    assert np.isnan(out[:3]).all() and out[3] == pytest.approx(1.0)
+    assert np.isnan(out[:3]).all()
+    assert out[3] == pytest.approx(1.0)
 
 
 def test_momentum_is_a_difference() -> None:
