@@ -1,0 +1,109 @@
+"""What can go wrong, by name. A dataset has at most one fault, on all archives or on those that `fault_on` names.
+
+Faults of content change the archive's bytes, and its CHECKSUM is right for the changed bytes (but for the faults of the
+checksum itself), so that nothing but reading the data can find them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from exchange_sim.calendar import I64
+
+Layer: TypeAlias = Literal["rows", "text", "file", "checksum", "answer", "body"]
+FAULTS: dict[str, tuple[Layer, str]] = {
+    "rows_duplicated": ("rows", "one row in fifty of each day comes twice, in a block right after the first"),
+    "rows_shuffled": ("rows", "the rows of each day come in a random order"),
+    "id_gap": ("rows", "one row in fifty of each day is missing, in a block"),
+    "sentinel_rows": ("rows", "aggTrades: three rows of each day repeat an id, price and quantity 0, ids -1"),
+    "bad_row": ("rows", "the price (of a bar, the open) in the middle of the first day is NaN"),
+    "foreign_rows": ("rows", "trades, aggTrades: the first three rows of the day after come at the end"),
+    "microseconds": ("text", "times are in microseconds, whatever the market and the year"),
+    "milliseconds": ("text", "times are in milliseconds, whatever the market and the year"),
+    "header_present": ("text", "a header line, even on spot and in old files"),
+    "header_absent": ("text", "no header line, even in new USD-M files"),
+    "wrong_columns": ("text", "a line in the middle of the first day lacks its last column"),
+    "crlf": ("text", "lines end in CR LF"),
+    "bom": ("text", "the file begins with a UTF-8 byte order mark"),
+    "empty_member": ("text", "the CSV has no bytes"),
+    "zip_truncated": ("file", "the last two fifths of the zip are missing"),
+    "bit_flip": ("file", "one bit in the middle of the zip is flipped"),
+    "trailing_junk": ("file", "64 bytes follow the end of the zip"),
+    "stray_member": ("file", "the zip has a second member"),
+    "traversal_member": ("file", "the member's name leads out of the folder"),
+    "zip_bomb": ("file", "the member is 256 MiB of zeros in 256 KiB"),
+    "checksum_wrong": ("checksum", "the hash is that of other bytes"),
+    "checksum_other": ("checksum", "the hash is right and stands beside another file's name"),
+    "checksum_missing": ("checksum", "404 for the CHECKSUM"),
+    "not_found": ("answer", "404 for the archive and its CHECKSUM"),
+    "rate_limited": ("answer", "429 with Retry-After (1 s) to the first two requests of a URL, then right"),
+    "banned": ("answer", "418 with Retry-After (120 s), always"),
+    "server_error": ("answer", "503 to the first two requests of a URL, then right"),
+    "always_down": ("answer", "503, always"),
+    "redirect": ("answer", "302 to the same path on 127.0.0.2"),
+    "stall": ("body", "half of the body, then an hour of silence; a Range that starts later is served"),
+    "slow": ("body", "one byte a second; a Range that starts later is served"),
+    "cut_off": ("body", "half of the body, then the connection closes; a Range that starts later is served"),
+}
+_CHANGES_BYTES: frozenset[Layer] = frozenset({"rows", "text", "file"})
+
+
+def changes_bytes(fault: str) -> bool:
+    """Tell whether an archive with this fault has other bytes than one without."""
+    return bool(fault) and FAULTS[fault][0] in _CHANGES_BYTES
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """Which rows of a day's table are written, in which order, and which of them are edited.
+
+    rows       (n_written,)  indices into the table
+    sentinels  positions among the written rows that become sentinel rows
+    bad        positions among the written rows that lose their price
+    """
+
+    rows: I64
+    sentinels: I64
+    bad: I64
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def plan_rows(fault: str, kind: str, n_rows: int, first_day: bool, rng: np.random.Generator) -> RowPlan:
+    """Return what a fault does to the rows of one day. n_rows > 0."""
+    rows = np.arange(n_rows, dtype=np.int64)
+    block, begin = max(1, n_rows // 50), n_rows // 3
+    end = min(begin + block, n_rows)
+    if fault == "rows_duplicated":
+        return RowPlan(np.concatenate([rows[:end], rows[begin:end], rows[end:]]), _NONE, _NONE)
+    if fault == "rows_shuffled":
+        return RowPlan(rng.permutation(rows), _NONE, _NONE)
+    if fault == "id_gap" and n_rows > 1:
+        return RowPlan(np.concatenate([rows[:begin], rows[end:]]), _NONE, _NONE)
+    if fault == "sentinel_rows" and kind == "aggTrades":
+        repeated = np.unique(rows[[0, n_rows // 2, n_rows - 1]])
+        written = np.sort(np.concatenate([rows, repeated]))
+        return RowPlan(written, np.searchsorted(written, repeated, side="right") - 1, _NONE)
+    if fault == "bad_row" and first_day:
+        return RowPlan(rows, _NONE, rows[n_rows // 2 : n_rows // 2 + 1])
+    return RowPlan(rows, _NONE, _NONE)
+
+
+def edit_rows(frame: pl.DataFrame, plan: RowPlan, lo: int) -> pl.DataFrame:
+    """Return the frame of the written rows `[lo, lo + frame.height)` with the plan's edits."""
+    for positions, values in (
+        (plan.sentinels, {"price": "0.00000000", "quantity": "0.00000000", "first_id": "-1", "last_id": "-1"}),
+        (plan.bad, {"price": "NaN", "open": "NaN"}),
+    ):
+        here = positions[(positions >= lo) & (positions < lo + frame.height)] - lo
+        if here.size:
+            hit = pl.Series(np.isin(np.arange(frame.height), here))
+            frame = frame.with_columns(
+                pl.when(hit).then(pl.lit(value)).otherwise(pl.col(name).cast(pl.String)).alias(name)
+                for name, value in values.items()
+                if name in frame.columns
+            )
+    return frame
