@@ -1,0 +1,1 @@
+"""From signals to money: fills, accounts, metrics, a grid of trials."""

@@ -1,0 +1,1 @@
+"""From features to signals: rules, a grid of parameters, masks."""

@@ -5,6 +5,7 @@ Floats go in as the fractions that they are, so nothing here is rounded; the eng
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import sqrt
 from typing import Any
 
@@ -134,7 +135,7 @@ def _daily_ratios(equity: list[Fraction], ts_close: list[int]) -> tuple[float | 
         closes.append(last)
     if len(closes) < 3 or min(closes) <= 0:
         return None, None
-    returns = [b / a - 1 for a, b in zip(closes, closes[1:], strict=False)]
+    returns = [b / a - 1 for a, b in pairwise(closes)]
     n, mean = len(returns), sum(returns) / len(returns)
     variance = sum((r - mean) ** 2 for r in returns) / (n - 1)
     downside = sum(min(r, Fraction(0)) ** 2 for r in returns) / n

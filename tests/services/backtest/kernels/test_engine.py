@@ -61,7 +61,8 @@ def test_c3_the_books_balance_at_every_bar(market: Market, rules: Rules) -> None
 def test_a_summary_is_the_full_run_without_its_curve(market: Market, rules: Rules) -> None:
     outcome, daily = run_summary(market.prices(), market.signal, rules)
     full, full_daily, curve, trades = run(market, rules)
-    assert outcome == full and outcome.n_trades == trades.side.size
+    assert outcome == full
+    assert outcome.n_trades == trades.side.size
     np.testing.assert_array_equal(daily, full_daily)
     day = market.prices().day
     expected = [curve.equity[np.flatnonzero(day <= d)[-1]] for d in range(day[-1] + 1)]
@@ -113,26 +114,34 @@ def test_a_signal_fills_at_the_next_open_with_slippage_and_commission_by_hand() 
     outcome, _, _, trades = run(market(flat(50, 100, 200, 300), [1, 2, 0, 0]), rules)
     quantity = 10_000 / (101 * 1.1)
     assert (trades.entry_bar[0], trades.exit_bar[0], trades.reason[0]) == (1, 2, SIGNAL)
-    assert trades.quantity[0] == pytest.approx(quantity) and trades.entry_fill[0] == 101 and trades.exit_fill[0] == 198
+    assert trades.quantity[0] == pytest.approx(quantity)
+    assert trades.entry_fill[0] == 101
+    assert trades.exit_fill[0] == 198
     assert outcome.equity == pytest.approx(quantity * 198 * 0.9)
     assert trades.fees[0] == pytest.approx(quantity * (101 + 198) * 0.1)
 
 
 def test_a_signal_on_the_last_bar_fills_nowhere() -> None:
     outcome, _, _, trades = run(market(flat(100, 100, 100), [0, 0, 1]), FREE)
-    assert outcome.n_trades == 0 and trades.side.size == 0
+    assert outcome.n_trades == 0
+    assert trades.side.size == 0
 
 
 def test_one_bar_alone_trades_nothing() -> None:
     outcome, daily = run_summary(market(flat(100), [1]).prices(), np.array([1], np.int8), FREE)
-    assert outcome.n_trades == 0 and daily.tolist() == [10_000.0]
+    assert outcome.n_trades == 0
+    assert daily.tolist() == [10_000.0]
 
 
 def test_a_position_open_at_the_end_is_marked_to_the_last_close_and_not_closed() -> None:
     outcome, _, _, trades = run(market(flat(100, 100, 120), [1, 0, 0]), replace_commission(0.25))
-    assert (trades.exit_bar[0], trades.reason[0]) == (-1, OPEN) and np.isnan(trades.exit_fill[0])
-    assert outcome.tally.n_closed == 0 and outcome.position == 80.0 and outcome.equity == 9_600.0
-    assert trades.pnl[0] == -400.0 and trades.fees[0] == 2_000.0
+    assert (trades.exit_bar[0], trades.reason[0]) == (-1, OPEN)
+    assert np.isnan(trades.exit_fill[0])
+    assert outcome.tally.n_closed == 0
+    assert outcome.position == 80.0
+    assert outcome.equity == 9_600.0
+    assert trades.pnl[0] == -400.0
+    assert trades.fees[0] == 2_000.0
 
 
 def replace_commission(rate: float) -> Rules:
@@ -141,7 +150,8 @@ def replace_commission(rate: float) -> Rules:
 
 def test_exit_and_opposite_entry_on_one_bar_flip_the_position_at_one_open() -> None:
     _, _, curve, trades = run(market(flat(100, 100, 125, 100), [1, 2 | 4, 0, 0]), FREE)
-    assert trades.side.tolist() == [1, -1] and trades.exit_bar[0] == trades.entry_bar[1] == 2
+    assert trades.side.tolist() == [1, -1]
+    assert trades.exit_bar[0] == trades.entry_bar[1] == 2
     assert curve.equity.tolist() == [10_000, 10_000, 12_500, 15_000]
 
 
@@ -153,7 +163,9 @@ def test_exit_and_opposite_entry_on_one_bar_flip_the_position_at_one_open() -> N
 def test_a_long_stop_fills_at_the_stop_or_at_a_worse_open(bar: tuple[float, ...], fill: float) -> None:
     bars = [*flat(100, 100), bar, *flat(100)]
     _, _, _, trades = run(market(bars, [1, 0, 0, 0]), FREE._replace(stop_loss_rate=0.1))  # type: ignore[list-item]
-    assert trades.reason.tolist() == [STOP] and trades.exit_fill.tolist() == [fill] and trades.exit_bar.tolist() == [2]
+    assert trades.reason.tolist() == [STOP]
+    assert trades.exit_fill.tolist() == [fill]
+    assert trades.exit_bar.tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -162,30 +174,36 @@ def test_a_long_stop_fills_at_the_stop_or_at_a_worse_open(bar: tuple[float, ...]
 def test_a_short_stop_fills_at_the_stop_or_at_a_worse_open(bar: tuple[float, ...], fill: float) -> None:
     bars = [*flat(100, 100), bar]
     _, _, _, trades = run(market(bars, [4, 0, 0]), FREE._replace(stop_loss_rate=0.125))  # type: ignore[list-item]
-    assert trades.reason.tolist() == [STOP] and trades.exit_fill.tolist() == [fill]
+    assert trades.reason.tolist() == [STOP]
+    assert trades.exit_fill.tolist() == [fill]
 
 
 def test_the_bar_of_entry_can_stop_out_and_the_signal_at_its_close_can_enter_again() -> None:
     bars = [*flat(100), (100.0, 100.0, 80.0, 100.0), *flat(100, 100)]
     _, _, _, trades = run(market(bars, [1, 1, 0, 0]), FREE._replace(stop_loss_rate=0.125))  # type: ignore[list-item]
-    assert trades.entry_bar.tolist() == [1, 2] and trades.exit_bar.tolist() == [1, -1]
+    assert trades.entry_bar.tolist() == [1, 2]
+    assert trades.exit_bar.tolist() == [1, -1]
     assert trades.exit_fill[0] == 87.5
 
 
 def test_an_exit_signal_at_a_gap_fills_at_the_open_before_the_stop_is_looked_at() -> None:
     bars = [*flat(100, 100), (80.0, 90.0, 70.0, 85.0)]
     _, _, _, trades = run(market(bars, [1, 2, 0]), FREE._replace(stop_loss_rate=0.125))  # type: ignore[list-item]
-    assert trades.reason.tolist() == [SIGNAL] and trades.exit_fill.tolist() == [80.0]
+    assert trades.reason.tolist() == [SIGNAL]
+    assert trades.exit_fill.tolist() == [80.0]
 
 
 def test_a_ruined_account_trades_no_more() -> None:
     outcome, _, curve, trades = run(market(flat(100, 100, 300, 300, 300), [4, 8, 1, 0, 0]), FREE)
-    assert trades.side.tolist() == [-1] and outcome.equity == -10_000 and curve.equity[-1] == -10_000
+    assert trades.side.tolist() == [-1]
+    assert outcome.equity == -10_000
+    assert curve.equity[-1] == -10_000
 
 
 def test_entries_while_a_position_is_open_are_not_added_to_it() -> None:
     _, _, _, trades = run(market(flat(100, 100, 110, 120), [1, 1, 4, 0]), FREE)
-    assert trades.side.tolist() == [1] and trades.quantity.tolist() == [100.0]
+    assert trades.side.tolist() == [1]
+    assert trades.quantity.tolist() == [100.0]
 
 
 def test_a_mask_is_expanded_from_its_changes() -> None:

@@ -54,8 +54,11 @@ def test_m3_whole_days_later_is_the_same_run(market: Market, rules: Rules, days:
 
 @many
 @given(
-    market=markets(), rules=account_rules(stops=False), extra=st.integers(1, 20), what=st.sampled_from(["commission_rate", "slippage_rate"])
-)  # fmt: skip
+    market=markets(),
+    rules=account_rules(stops=False),
+    extra=st.integers(1, 20),
+    what=st.sampled_from(["commission_rate", "slippage_rate"]),
+)
 def test_m4_a_higher_cost_never_leaves_more_equity(market: Market, rules: Rules, extra: int, what: str) -> None:
     dearer = rules._replace(**{what: getattr(rules, what) + extra / 1024})
     _, _, cheap, _ = run(market, rules)
@@ -79,8 +82,11 @@ def test_m5_mirrored_prices_and_sides_earn_the_same_per_unit_at_no_cost(market: 
 @given(market=markets(masks=st.sampled_from([0, 2, 8, 10, 3, 12, 15])), rules=account_rules())
 def test_m6_no_entry_leaves_the_equity_flat_and_pays_nothing(market: Market, rules: Rules) -> None:
     outcome, daily, curve, trades = run(market, rules)
-    assert (curve.equity == rules.initial_cash).all() and (daily == rules.initial_cash).all()
-    assert outcome.n_trades == trades.side.size == 0 and outcome.tally.fees == 0 and outcome.marks.max_drawdown == 0
+    assert (curve.equity == rules.initial_cash).all()
+    assert (daily == rules.initial_cash).all()
+    assert outcome.n_trades == trades.side.size == 0
+    assert outcome.tally.fees == 0
+    assert outcome.marks.max_drawdown == 0
 
 
 @many
@@ -110,7 +116,8 @@ def test_m14_a_parameter_set_gives_the_same_result_alone_or_among_others(
     order.shuffle(shuffled)  # type: ignore[attr-defined]
     for k in shuffled:
         outcome, daily = run_summary(prices, grid[k], rules)
-        assert outcome == alone[k][0] and np.array_equal(daily, alone[k][1])
+        assert outcome == alone[k][0]
+        assert np.array_equal(daily, alone[k][1])
 
 
 @many
@@ -165,4 +172,5 @@ def test_the_laws_are_not_empty_a_busy_market_trades_and_stops() -> None:
         close, close + 1, close - 1, close, np.arange(500) * 3_600_000_000 + 1, rng.integers(0, 16, 500).astype(np.int8)
     )
     _, _, _, trades = run(market, FREE._replace(stop_loss_rate=1 / 64))
-    assert {0, 1} <= set(trades.reason.tolist()) and {-1, 1} == set(trades.side.tolist())
+    assert {0, 1} <= set(trades.reason.tolist())
+    assert {-1, 1} == set(trades.side.tolist())

@@ -1,0 +1,121 @@
+"""The signals stage: parse the rules, fan out over symbols and batches of parameter sets, commit."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from services.signals.domain.grid import Combination, combinations
+from services.signals.domain.rules import Rules
+from services.signals.remote import make_batch, numeric_columns
+from tickloom.contracts.artifact import FileEntry, Manifest, Part
+from tickloom.contracts.events import StageCall
+from tickloom.contracts.signals import VERSION, SignalsRequest
+from tickloom.errors import InvalidRequest, MissingPartition
+from tickloom.fanout import Task, map_unordered
+from tickloom.http import Report
+from tickloom.identity import digest
+from tickloom.lake.lake import Lake, open_lake
+
+BATCH = 32
+"""Parameter sets in a file. It is part of what the artifact looks like, so it never depends on the machine."""
+SMALL = 4_000_000
+"""Bars times parameter sets below which processes cost more than they bring."""
+
+
+class SignalsJob:
+    """Turn features into masks, for every symbol and every parameter set of the grid."""
+
+    def run(self, call: StageCall, report: Report) -> Manifest:
+        """Make the signals artifact. Raises what is wrong with a rule, by name, before any work is handed out."""
+        lake = open_lake()
+        if found := lake.find(call.artifact_id):
+            return found
+        request = _request(call)
+        rules, grid = Rules.of(request), combinations(request.parameters)
+        tables = feature_tables(lake.manifest(call.inputs[0]))
+        for entry in tables.values():
+            rules.columns(grid, numeric_columns(lake, entry))
+        parts = _fan_out(lake, report, request, rules, grid, tables)
+        files = [combos_table(lake, request, grid), *(entry for part in parts for entry in part.files)]
+        never = sum(int(entry.facts.get("n_without_entry", 0)) for entry in files)
+        names = {"symbols": list(tables), "parameters": list(request.parameters)}
+        facts = {**names, "n_combos": len(grid), "n_without_entry": never}
+        return lake.put_manifest(
+            Manifest(
+                id=call.artifact_id, stage="signals", version=VERSION, request=request.canonical(),
+                inputs=call.inputs, files=tuple(files), facts=facts,
+            )
+        )  # fmt: skip
+
+
+def _request(call: StageCall) -> SignalsRequest:
+    try:
+        request = SignalsRequest.model_validate(call.request)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "request"
+        raise InvalidRequest(field, first["msg"].removeprefix("Value error, ")) from None
+    if len(call.inputs) != 1:
+        raise InvalidRequest("inputs", "the signals stage needs one artifact, of the features stage")
+    return request
+
+
+def feature_tables(manifest: Manifest) -> dict[str, FileEntry]:
+    """Return symbol -> table of features. Raises InvalidRequest for an artifact of another stage."""
+    if manifest.stage != "features":
+        raise InvalidRequest("inputs", f"{manifest.id} comes from the {manifest.stage} stage, features are needed")
+    tables = {str(PurePosixPath(e.name).with_suffix("")): e for e in manifest.files if e.name.endswith(".parquet")}
+    if not tables:
+        raise MissingPartition("features", "of any symbol")
+    return tables
+
+
+def combos_table(lake: Lake, request: SignalsRequest, grid: Sequence[Combination]) -> FileEntry:
+    """Store the grid: a row per combination, `combo` and a column per parameter."""
+    columns: dict[str, pa.Array] = {"combo": pa.array(range(len(grid)), pa.int32())}
+    for name, values in request.parameters.items():
+        whole = all(isinstance(value, int) for value in values)
+        columns[name] = pa.array([combination[name] for combination in grid], pa.int64() if whole else pa.float64())
+    return lake.add_table("combos.parquet", pa.table(columns))
+
+
+def _fan_out(
+    lake: Lake, report: Report, request: SignalsRequest, rules: Rules, grid: Sequence[Combination],
+    tables: dict[str, FileEntry],
+) -> list[Part]:  # fmt: skip
+    """Return the parts of all batches in order, those kept from an earlier attempt and those made now."""
+    batches = [(symbol, first) for symbol in tables for first in range(0, len(grid), BATCH)]
+    parts: list[Part | None] = []
+    todo: list[int] = []
+    tasks: list[Task[Part]] = []
+    for index, (symbol, first) in enumerate(batches):
+        batch = grid[first : first + BATCH]
+        key = _key(request, tables[symbol], symbol, first, batch)
+        parts.append(lake.part("signals", key))
+        if parts[-1] is None:
+            name = f"signals {symbol} {first}-{first + len(batch) - 1}"
+            todo.append(index)
+            tasks.append(Task(name, make_batch, (lake, key, symbol, tables[symbol], rules, first, batch)))
+    size = sum((tables[symbol].rows or 0) for symbol in tables) * len(grid)
+    n_rows = sum(_rows(part) for part in parts if part)
+    report.progress(len(batches) - len(tasks), len(batches), n_rows)
+    results = map_unordered(tasks, small=size <= SMALL, cancelled=report.cancelled, warn=report.warn)
+    for n_done, (k, part) in enumerate(results, len(batches) - len(tasks) + 1):
+        parts[todo[k]] = part
+        n_rows += _rows(part)
+        report.progress(n_done, len(batches), n_rows, tasks[k].name)
+    return [part for part in parts if part is not None]
+
+
+def _rows(part: Part) -> int:
+    """Return the bars times parameter sets that a part stands for."""
+    return sum(int(entry.facts["n_bars"]) * int(entry.facts["n_combos"]) for entry in part.files)
+
+
+def _key(request: SignalsRequest, features: FileEntry, symbol: str, first: int, batch: Sequence[Combination]) -> str:
+    """Return the digest of all that a batch depends on."""
+    rules = request.canonical()
+    del rules["parameters"]
+    return digest([VERSION, "signals", rules, features.sha256, symbol, first, list(batch)])

@@ -1,0 +1,1 @@
+"""From truth to masks: arrays in, arrays out."""
