@@ -50,8 +50,12 @@ def test_work_is_done_with_all_parts_up_and_nothing_is_left_afterwards(tmp_path:
         return pid_at(first), pid_at(second), len(members(plan.run, []))
 
     redis, gateway, count = it.run(work)
-    assert redis and gateway and count == 4
-    assert members(plan.run, []) == [] and port_is_free(first) and port_is_free(second)
+    assert redis
+    assert gateway
+    assert count == 4
+    assert members(plan.run, []) == []
+    assert port_is_free(first)
+    assert port_is_free(second)
     assert not (tmp_path / "run.json").exists()
     assert "serving" in (tmp_path / "logs" / "redis.log").read_text()
 
@@ -121,7 +125,8 @@ def test_a_part_that_never_comes_up_ends_the_start_with_the_end_of_its_log(tmp_p
     with pytest.raises(PartFailed, match="no such table: runs") as caught:
         it.run()
     assert "gateway exited with code 1, three times in a row" in str(caught.value)
-    assert members(plan.run, []) == [] and port_is_free(port)
+    assert members(plan.run, []) == []
+    assert port_is_free(port)
 
 
 def test_a_busy_port_is_named_with_its_part_and_variable_before_anything_starts(tmp_path: Path) -> None:
@@ -136,7 +141,9 @@ def test_a_busy_port_is_named_with_its_part_and_variable_before_anything_starts(
         listener.kill()
         listener.wait()
     text = str(caught.value)
-    assert f"port {busy} is in use" in text and "the gateway needs it" in text and "TICKLOOM_GATEWAY_PORT" in text
+    assert f"port {busy} is in use" in text
+    assert "the gateway needs it" in text
+    assert "TICKLOOM_GATEWAY_PORT" in text
     assert f"pid {listener.pid}" in text
     assert not (tmp_path / "logs").exists(), "something was started"
 
@@ -194,12 +201,17 @@ def started(home: Path) -> "tuple[subprocess.Popen[str], list[int]]":
 def test_a_signal_stops_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     process, ports = started(tmp_path)
     run = runfile.read(tmp_path)
-    assert run is not None and run.state == "ready" and run.pid == process.pid
+    assert run is not None
+    assert run.state == "ready"
+    assert run.pid == process.pid
     begun = time.monotonic()
     process.send_signal(number)
-    assert process.wait(10) == 0 and time.monotonic() - begun < 10
-    assert members(run.run, run.leaders()) == [] and all(map(port_is_free, ports))
-    assert not (tmp_path / "run.json").exists() and not Path(run.scratch).exists()
+    assert process.wait(10) == 0
+    assert time.monotonic() - begun < 10
+    assert members(run.run, run.leaders()) == []
+    assert all(map(port_is_free, ports))
+    assert not (tmp_path / "run.json").exists()
+    assert not Path(run.scratch).exists()
 
 
 def test_what_a_killed_supervisor_leaves_behind_is_swept_by_the_next_start(tmp_path: Path) -> None:
@@ -211,11 +223,13 @@ def test_what_a_killed_supervisor_leaves_behind_is_swept_by_the_next_start(tmp_p
     process.wait()
     if sys.platform == "linux":  # the parts themselves die with the supervisor; what they started does not
         until(lambda: not any(leader.alive() for leader in run.leaders()))
-    assert len(grandchildren) == 2 and all(map(psutil.pid_exists, grandchildren))
+    assert len(grandchildren) == 2
+    assert all(map(psutil.pid_exists, grandchildren))
     said: list[str] = []
     it, _ = supervisor(tmp_path, server("gateway", free_port()), said=said)
     it.run(lambda: None)
-    assert not any(map(psutil.pid_exists, grandchildren)) and not Path(run.scratch).exists()
+    assert not any(map(psutil.pid_exists, grandchildren))
+    assert not Path(run.scratch).exists()
     assert said[0].startswith("supervisor: ended 2 processes")
 
 
@@ -227,7 +241,8 @@ def test_a_process_that_merely_has_a_recorded_number_is_left_alone(tmp_path: Pat
         assert members("no such run", [Identity.of(stranger.pid)]) != []
         part = {"pid": recorded.pid, "started": recorded.started}
         runfile.RunFile("gone", 1, "sim", "", str(tmp_path / "x"), parts={"gateway": part}).write(tmp_path)
-        assert runfile.sweep(tmp_path) == 0 and stranger.poll() is None
+        assert runfile.sweep(tmp_path) == 0
+        assert stranger.poll() is None
     finally:
         kill_all([psutil.Process(stranger.pid)])
         stranger.wait()
@@ -235,7 +250,8 @@ def test_a_process_that_merely_has_a_recorded_number_is_left_alone(tmp_path: Pat
 
 def test_a_damaged_run_file_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"run": ')
-    assert runfile.read(tmp_path) is None and runfile.sweep(tmp_path) == 0
+    assert runfile.read(tmp_path) is None
+    assert runfile.sweep(tmp_path) == 0
     (tmp_path / "run.json").write_text(json.dumps({"run": "x"}))
     assert runfile.read(tmp_path) is None
 
@@ -246,7 +262,8 @@ def test_only_a_scratch_folder_is_ever_removed(tmp_path: Path) -> None:
     runfile.remove_scratch(kept)
     assert kept.is_dir()
     made = runfile.make_scratch()
-    assert len(str(made)) < 40 and made.stat().st_mode & 0o077 == 0
+    assert len(str(made)) < 40
+    assert made.stat().st_mode & 0o077 == 0
     runfile.remove_scratch(made)
     assert not made.exists()
 
