@@ -392,10 +392,9 @@ class _RayConnection:
                 self.lost()
 
     def _reachable(self) -> bool:
-        host, _, port = settings().ray().rpartition(":")
         for _ in range(2):
             try:
-                with socket.create_connection((host, int(port)), timeout=1):
+                with socket.create_connection(settings().ray_endpoint(), timeout=1):
                     return True
             except OSError:
                 continue

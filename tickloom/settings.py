@@ -22,7 +22,11 @@ class Settings(BaseSettings):
     lake_s3_endpoint: str = Field("", description="address of an S3 server that is not Amazon's")
     ledger_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in <home>/ledger.sqlite")
     broker_url: str = Field("", description="Redis URL; empty: the embedded server on redis_port")
-    ray_address: str = Field("", description="host:port of a Ray head; empty: 127.0.0.1:<ray_port>; 'off': local pool")
+    ray_address: str = Field(
+        "",
+        description="host:port of a Ray head on this machine, or ray://host:port of one elsewhere (Ray Client); "
+        "empty: 127.0.0.1:<ray_port>; 'off': local pool",
+    )
     import_dir: Path = Field(Path("imports"), description="the one folder that `venue: file` may read")
 
     url: str = Field("", description="where clients find the gateway; empty: http://127.0.0.1:<gateway_port>")
@@ -68,6 +72,11 @@ class Settings(BaseSettings):
 
     def ray(self) -> str:
         return self.ray_address or f"127.0.0.1:{self.ray_port}"
+
+    def ray_endpoint(self) -> tuple[str, int]:
+        """Return the host and port at which the Ray head answers, to look whether it is there."""
+        host, _, port = self.ray().removeprefix("ray://").rpartition(":")
+        return host, int(port)
 
     def sim(self) -> str:
         return self.sim_url or f"http://127.0.0.1:{self.sim_port}"

@@ -42,8 +42,7 @@ def readyz(response: Response) -> Ready:
         url = urlsplit(settings().service(stage))
         parts[stage] = _listens(url.hostname or "127.0.0.1", url.port or 80)
     if settings().ray_address != "off":
-        host, _, port = settings().ray().rpartition(":")
-        parts["ray"] = _listens(host, int(port))
+        parts["ray"] = _listens(*settings().ray_endpoint())
     ready = all(parts.values())
     response.status_code = 200 if ready else 503
     return Ready(ready=ready, parts=parts)
