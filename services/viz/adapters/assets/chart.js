@@ -1,0 +1,120 @@
+// Candles with trades and volume, equity against buy-and-hold, drawdown: three panes over one axis of time.
+const charts = [];
+
+function paint(view) {
+  const ink = colour("ink"), line = colour("line"), up = colour("up"), down = colour("down"), own = colour("own"), other = colour("other");
+  view.chart.applyOptions({
+    layout: { background: { type: "solid", color: colour("sheet") }, textColor: colour("quiet"), fontSize: 11,
+      fontFamily: getComputedStyle(document.body).fontFamily, attributionLogo: true,
+      panes: { separatorColor: line, separatorHoverColor: faded(own, 0.15), enableResize: true } },
+    grid: { vertLines: { color: faded(line, 0.55) }, horzLines: { color: faded(line, 0.55) } },
+    rightPriceScale: { borderColor: line }, timeScale: { borderColor: line },
+    crosshair: { mode: 0, vertLine: { color: other, labelBackgroundColor: ink }, horzLine: { color: other, labelBackgroundColor: ink } },
+  });
+  const s = view.series, d = view.d;
+  s.candles.applyOptions({ upColor: faded(up, 0.85), downColor: faded(down, 0.85), wickUpColor: up, wickDownColor: down, borderVisible: false });
+  s.volume.setData(d.time.map((time, i) => ({ time, value: d.volume[i], color: faded(d.close[i] >= d.open[i] ? up : down, 0.28) })));
+  s.equity.applyOptions({ color: own });
+  s.held.applyOptions({ color: other });
+  for (const name of ["low", "high"]) if (s[name]) s[name].applyOptions({ color: faded(own, 0.35) });
+  s.drawdown.applyOptions({ lineColor: down, topColor: faded(down, 0.05), bottomColor: faded(down, 0.3) });
+  mark(view);
+}
+
+// Trades per candle and kind, so that a merged candle with many trades carries one mark with their number.
+function mark(view) {
+  const { d } = view, t = d.trades, found = new Map();
+  const add = (candle, kind) => found.set(candle * 4 + kind, (found.get(candle * 4 + kind) || 0) + 1);
+  if (view.showTrades) {
+    for (let i = 0; i < t.side.length; i++) {
+      add(t.entry[i], t.side[i] > 0 ? 0 : 1);
+      if (t.exit[i] !== null) add(t.exit[i], t.reason[i] === "stop" ? 3 : 2);
+    }
+  }
+  const kinds = [
+    { position: "belowBar", shape: "arrowUp", color: colour("up") },
+    { position: "aboveBar", shape: "arrowDown", color: colour("down") },
+    { position: "aboveBar", shape: "circle", color: colour("own") },
+    { position: "aboveBar", shape: "square", color: colour("warn") },
+  ];
+  const marks = [...found.keys()].sort((a, b) => a - b).map((key) => {
+    const many = found.get(key);
+    return { time: d.time[Math.floor(key / 4)], ...kinds[key % 4], size: d.time.length > 1500 ? 0.6 : 1, text: many > 1 ? String(many) : undefined };
+  });
+  view.marks.setMarkers(marks);
+}
+
+function drawChart(article, d) {
+  const L = LightweightCharts, box = article.querySelector(".chart");
+  const chart = L.createChart(box, { autoSize: true, localization: { locale: "en-GB" },
+    rightPriceScale: { minimumWidth: 76 },
+    timeScale: { timeVisible: true, secondsVisible: d.time.length > 1 && d.time[1] - d.time[0] < 60, rightOffset: 2, maxBarSpacing: 40, minBarSpacing: 0.05 } });
+  const priceFormat = { type: "price", precision: d.places, minMove: Math.pow(10, -d.places) };
+  const money = { type: "custom", minMove: 0.01, formatter: (v) => fixed(v, Math.abs(v) >= 100000 ? 0 : 2) };
+  const rate = { type: "custom", minMove: 0.0001, formatter: (v) => fixed(v * 100, 1) + THIN + "%" };
+  const quietLine = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
+  const series = {};
+  series.candles = chart.addSeries(L.CandlestickSeries, { priceFormat, priceLineVisible: false }, 0);
+  series.volume = chart.addSeries(L.HistogramSeries, { priceFormat: { type: "volume" }, priceScaleId: "volume", ...quietLine }, 0);
+  chart.priceScale("volume", 0).applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
+  series.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.2 } });
+  series.held = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 1.5, priceLineVisible: false, crosshairMarkerVisible: false }, 1);
+  if (d.equity_low) for (const name of ["low", "high"]) series[name] = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 1, ...quietLine }, 1);
+  series.equity = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 2, priceLineVisible: false }, 1);
+  series.drawdown = chart.addSeries(L.AreaSeries, { priceFormat: rate, lineWidth: 1, invertFilledArea: true, priceLineVisible: false, lastValueVisible: false }, 2);
+  [11, 6, 4].forEach((factor, i) => chart.panes()[i].setStretchFactor(factor));
+  const line = (values) => d.time.map((time, i) => ({ time, value: values[i] }));
+  series.candles.setData(d.time.map((time, i) => ({ time, open: d.open[i], high: d.high[i], low: d.low[i], close: d.close[i] })));
+  series.held.setData(line(d.buy_and_hold));
+  if (d.equity_low) { series.low.setData(line(d.equity_low)); series.high.setData(line(d.equity_high)); }
+  series.equity.setData(line(d.equity));
+  series.drawdown.setData(line(d.drawdown));
+  const view = { chart, series, d, box, showTrades: true, marks: L.createSeriesMarkers(series.candles, []) };
+  charts.push(view);
+  paint(view);
+  whole(view);
+  legend(article, view);
+  tools(article, view);
+  return view;
+}
+
+// Few bars keep a natural width, at the left; many fill the whole width.
+function whole(view) {
+  const n = view.d.time.length;
+  view.chart.timeScale().setVisibleLogicalRange({ from: -0.5, to: Math.max(n, 40) + n * 0.015 });
+}
+
+function legend(article, view) {
+  const { d } = view, node = article.querySelector(".legend");
+  const at = new Map(d.time.map((time, i) => [time, i]));
+  const item = (label, text, cls) => el("span", { class: cls || "" }, label + " ", el("b", {}, text));
+  function say(i) {
+    const p = (value) => price(value, d.places);
+    const begun = moment(d.from[i]), known = moment(d.time[i]);
+    node.replaceChildren(el("b", {}, begun.slice(0, 10) === known.slice(0, 10) ? `${begun} – ${known.slice(11)}` : `${begun} – ${known}`),
+      item("O", p(d.open[i])), item("H", p(d.high[i])), item("L", p(d.low[i])), item("C", p(d.close[i])), item("Volume", amount(d.volume[i])),
+      item("Equity", fixed(d.equity[i], 2), "own"),
+      d.equity_low ? item("from–to", `${fixed(d.equity_low[i], 2)} – ${fixed(d.equity_high[i], 2)}`) : null,
+      item("Buy and hold", fixed(d.buy_and_hold[i], 2)), item("Drawdown", percent(d.drawdown[i]), "deep"));
+    [...node.childNodes].forEach((child) => child.nodeName === "#text" && child.remove());
+  }
+  const last = d.time.length - 1;
+  say(last);
+  view.chart.subscribeCrosshairMove((move) => say(at.has(move.time) ? at.get(move.time) : last));
+  const merged = article.querySelector(".merged");
+  if (d.equity_low) merged.textContent = `${fixed(d.n_bars, 0)} bars merged into ${fixed(d.time.length, 0)} candles; thin lines: lowest and highest equity within each`;
+}
+
+function tools(article, view) {
+  const box = article.querySelector(".chart-block .tools");
+  box.hidden = false;
+  box.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.act === "fit") return whole(view);
+    const pressed = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", pressed);
+    if (button.dataset.act === "log") view.series.candles.priceScale().applyOptions({ mode: pressed ? 1 : 0 });
+    if (button.dataset.act === "marks") { view.showTrades = pressed; mark(view); }
+  });
+}

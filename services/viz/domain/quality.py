@@ -1,0 +1,138 @@
+"""What the download found out about its sources, in plain words and one table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.viz.domain.words import plural, size, span
+
+Record = Mapping[str, Any]
+Line = dict[str, str]
+DAY_US = 86_400_000_000
+COLUMNS = ("Source", "SHA-256", "Size", "Times in", "Rows read", "Kept", "Dropped", "Id gaps", "Silences", "Longest")
+REASONS = {
+    "sentinel": ("placeholder row of the exchange", "placeholder rows of the exchange"),
+    "other_day": ("row of another day", "rows of another day"),
+    "duplicate": ("row that came twice", "rows that came twice"),
+}
+LISTED_DAYS = 12
+
+
+def quality(records: Sequence[Record], summary: Record) -> dict[str, Any]:
+    """Return sentences and a table about the sources.
+
+    records  one for each source file, as the download stage writes them under quality/
+    summary  the download's own account of all of them, for the days that are missing or were repaired
+    """
+    if not records:
+        text = "The download left no record of its sources, so nothing can be said about their quality."
+        return {"sentences": [_line(text, "bad")], "columns": COLUMNS, "rows": []}
+    sentences = [
+        _checksums(records),
+        _rows(records),
+        _gaps(records, "id_gaps", "No id is missing between the first and the last.", _id_gap_text),
+        _gaps(records, "time_gaps", "No silence is out of keeping with the market's own rhythm.", _time_gap_text),
+        *_order(records),
+        *_days(summary.get("missing_days", {}), "No data at all for", "bad"),
+        *_days(summary.get("repaired_days", {}), "Taken from daily files because the monthly one lacks them:", "good"),
+    ]
+    return {"sentences": sentences, "columns": COLUMNS, "rows": [_row(record) for record in records]}
+
+
+def _line(text: str, tone: str) -> Line:
+    return {"text": text, "tone": tone}
+
+
+def _checksums(records: Sequence[Record]) -> Line:
+    n = len(records)
+    matching = sum(_is_verified(record) for record in records)
+    if matching == n:
+        what = "The source file matches" if n == 1 else f"All {n:,} source files match"
+        return _line(f"{what} the SHA-256 that was published or pinned for {'it' if n == 1 else 'them'}.", "good")
+    return _line(f"{n - matching:,} of {plural(n, 'source file')} could not be checked against a SHA-256.", "bad")
+
+
+def _is_verified(record: Record) -> bool:
+    served = record.get("served_sha256")
+    return bool(served) and served == record.get("computed_sha256")
+
+
+def _rows(records: Sequence[Record]) -> Line:
+    read, kept = (sum(int(record.get(name, 0)) for record in records) for name in ("rows_read", "rows"))
+    totals: dict[str, int] = {}
+    for record in records:
+        for reason, count in record.get("dropped", {}).items():
+            totals[reason] = totals.get(reason, 0) + int(count)
+    dropped = [plural(count, *REASONS.get(reason, (reason, reason))) for reason, count in totals.items() if count]
+    if not dropped:
+        return _line(f"{plural(read, 'row')} read, {kept:,} kept, none dropped.", "good")
+    return _line(f"{plural(read, 'row')} read, {kept:,} kept; dropped: {', '.join(dropped)}.", "bad")
+
+
+def _gaps(records: Sequence[Record], kind: str, none: str, text: Any) -> Line:
+    gaps = [record.get(kind, {}) for record in records]
+    count = sum(int(gap.get("count", 0)) for gap in gaps)
+    if not count:
+        return _line(none, "good")
+    missing = sum(int(gap.get("missing", 0)) for gap in gaps)
+    return _line(text(count, missing, max(int(gap.get("longest", 0)) for gap in gaps)), "bad")
+
+
+def _id_gap_text(count: int, missing: int, longest: int) -> str:
+    return f"{plural(count, 'gap')} in the ids: {missing:,} missing, {longest:,} in the longest."
+
+
+def _time_gap_text(count: int, _: int, longest: int) -> str:
+    return (
+        f"{plural(count, 'silence')} far longer than the day's usual pause between rows, the longest of "
+        f"{span(longest / DAY_US)}: an outage, or data that are missing."
+    )
+
+
+def _order(records: Sequence[Record]) -> list[Line]:
+    totals: dict[str, int] = {}
+    for record in records:
+        for name, count in record.get("counts", {}).items():
+            totals[name] = totals.get(name, 0) + int(count)
+    found = [f"{name.replace('_', ' ')} {count:,}" for name, count in totals.items() if count]
+    return [_line(f"Counted while the rows were put in order: {', '.join(found)}.", "")] if found else []
+
+
+def _days(by_symbol: Mapping[str, Sequence[str]], before: str, tone: str) -> list[Line]:
+    lines = []
+    for symbol, days in by_symbol.items():
+        listed = ", ".join(days[:LISTED_DAYS])
+        rest = f" and {len(days) - LISTED_DAYS} more" if len(days) > LISTED_DAYS else ""
+        lines.append(_line(f"{before} {symbol}: {listed}{rest}.", tone))
+    return lines
+
+
+def _row(record: Record) -> list[dict[str, str]]:
+    verified = _is_verified(record)
+    dropped = {reason: int(count) for reason, count in record.get("dropped", {}).items() if count}
+    ids, times = record.get("id_gaps", {}), record.get("time_gaps", {})
+    longest = int(times.get("longest", 0))
+    served, computed = record.get("served_sha256") or "none", record.get("computed_sha256") or "unknown"
+    return [
+        _cell(str(record.get("source", "")), hint=str(record.get("source", ""))),
+        _cell(
+            f"{computed[:8]} {'✓' if verified else 'unchecked'}",
+            f"published {served}, computed {computed}",
+            not verified,
+        ),
+        _cell(size(int(record.get("bytes", 0)))),
+        _cell(
+            {"ms": "milliseconds", "us": "microseconds"}.get(
+                record.get("time_unit", ""), str(record.get("time_unit", ""))
+            )
+        ),
+        _cell(f"{int(record.get('rows_read', 0)):,}"),
+        _cell(f"{int(record.get('rows', 0)):,}"),
+        _cell(f"{sum(dropped.values()):,}", ", ".join(f"{k} {v:,}" for k, v in dropped.items()), bool(dropped)),
+        _cell(f"{int(ids.get('count', 0)):,}", f"{int(ids.get('missing', 0)):,} missing", bool(ids.get("count"))),
+        _cell(f"{int(times.get('count', 0)):,}", "", bool(times.get("count"))),
+        _cell(span(longest / DAY_US) if longest else "–"),
+    ]
+
+
+def _cell(text: str, hint: str = "", is_bad: bool = False) -> dict[str, str]:
+    return {"text": text, "hint": hint, "tone": "bad" if is_bad else ""}
