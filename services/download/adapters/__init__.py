@@ -1,0 +1,1 @@
+"""The outside world: the exchange over HTTP, zip archives, imported files, Parquet."""

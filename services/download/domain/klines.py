@@ -1,0 +1,90 @@
+"""Klines as they go into the lake: ordered by their opening time, each once, on one scale."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from services.download.domain.errors import BadRow, WrongInterval
+from services.download.domain.layouts import Layout
+from services.download.domain.order import in_order
+from services.download.domain.scale import decimal_text, exact_sum, on_one_scale
+from services.download.domain.trades import decimal_columns
+from tickloom.kernel import I64, Bool
+
+PRICES: Final = ("open", "high", "low", "close")
+GROUPS: Final = (PRICES, ("volume", "buy_volume"), ("notional", "buy_notional"))
+"""Columns that share a scale: prices, amounts of the base currency, amounts of the quote currency."""
+
+
+@dataclass(frozen=True)
+class Klines:
+    """Klines by opening time: integer columns (n_bars,), and the scale of each that is a decimal."""
+
+    columns: dict[str, I64]
+    scales: dict[str, int]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a reader may want to know before it opens the partition. Sums are exact, as text."""
+        ts = self.columns["ts_open"]
+        sums: dict[str, Any] = {
+            name: decimal_text(exact_sum(self.columns[name]), self.scales[name])
+            for group in GROUPS[1:]
+            for name in group
+            if name in self.columns
+        }
+        scales = {"price_scale": self.scales["open"], "quantity_scale": self.scales["volume"]}
+        if "notional" in self.scales:
+            scales["notional_scale"] = self.scales["notional"]
+        return {**scales, **sums, "first_ts": int(ts[0]), "last_ts": int(ts[-1])}
+
+
+def check_rows(name: str, line: int, rows: I64, layout: Layout, keep: Bool) -> None:
+    """Raise BadRow for the first kept row that cannot be a kline. `line` is the line number of rows[0]."""
+    slots = layout.slots
+    zeros = (np.zeros(len(rows), np.int64),) * 2
+    digits = {n: rows[:, slots[n]] if n in slots else zeros[0] for group in GROUPS for n in group}
+    digits["n_trades"] = rows[:, slots["n_trades"]] if "n_trades" in slots else zeros[0]
+    (low, high, opened, closed), _ = on_one_scale(
+        name, "price", *(decimal_columns(rows[keep], slots[n]) for n in ("low", "high", "open", "close"))
+    )
+    outside = np.zeros(len(rows), np.bool_)
+    outside[keep] = (low > np.minimum(opened, closed)) | (high < np.maximum(opened, closed))
+    faults = [(digits[n] <= 0, f"{n} is not positive") for n in PRICES]
+    faults += [(digits[n] < 0, f"{n} is negative") for n in digits if n not in PRICES]
+    faults.append((outside, "open or close lies outside of low and high"))
+    for wrong, reason in faults:
+        wrong = wrong & keep
+        if wrong.any():
+            raise BadRow(name, line + int(np.argmax(wrong)), reason)
+
+
+def settle(name: str, rows: I64, layout: Layout, interval_us: int) -> tuple[Klines, dict[str, int]]:
+    """Return klines in order, each once, and counts of what was out of order, came twice or is not aligned.
+
+    rows  (n, layout.width), n > 0, times in microseconds
+
+    Raises ConflictingRows when two rows of one opening time differ, DoesNotFit when a decimal does not, WrongInterval
+    when the times say that these are klines of another interval.
+    """
+    slots = layout.slots
+    rows, counts = in_order(name, rows, slots["ts_open"])
+    columns: dict[str, I64] = {"ts_open": rows[:, slots["ts_open"]].copy()}
+    columns["ts_close"] = columns["ts_open"] + interval_us
+    _check_interval(name, np.diff(columns["ts_open"]), interval_us)
+    scales: dict[str, int] = {}
+    for group in GROUPS:
+        names = [column for column in group if column in slots]
+        units, scale = on_one_scale(name, group[0], *(decimal_columns(rows, slots[column]) for column in names))
+        columns.update(zip(names, units, strict=True))
+        scales.update(dict.fromkeys(names, scale))
+    if "n_trades" in slots:
+        columns["n_trades"] = rows[:, slots["n_trades"]].copy()
+    counts["misaligned"] = int((columns["ts_open"] % interval_us != 0).sum())
+    return Klines(columns, scales), counts
+
+
+def _check_interval(name: str, steps: I64, interval_us: int) -> None:
+    """Bars may be missing, and a few may be cut by a halt; but some must follow one another by the interval."""
+    if steps.size > 1 and ((steps < interval_us).sum() * 10 > steps.size or not (steps == interval_us).any()):
+        raise WrongInterval(name, int(np.median(steps)) // 1_000_000, interval_us // 1_000_000)

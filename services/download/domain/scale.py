@@ -1,0 +1,57 @@
+"""Decimals of one day on one scale, and sums that are exact whatever their size."""
+
+from typing import Final
+
+import numpy as np
+
+from services.download.domain.errors import DoesNotFit
+from tickloom.kernel import I64
+
+_TEN: Final = np.array([10**n for n in range(19)], np.int64)
+_LIMB: Final = 20
+_ROWS: Final = 1 << 22
+
+
+def on_one_scale(name: str, what: str, *columns: tuple[I64, I64]) -> tuple[list[I64], int]:
+    """Return columns of (digits, places) as integers of one scale, the smallest that holds every value, and the scale.
+
+    Raises DoesNotFit when a value has more than 18 digits on that scale.
+    """
+    scale = max((int(places.max()) for _, places in columns if places.size), default=0)
+    units = []
+    for digits, places in columns:
+        factor = _TEN[scale - places]
+        if digits.size and (np.abs(digits) > (10**18 - 1) // factor).any():
+            raise DoesNotFit(name, what)
+        units.append(digits * factor)
+    return units, scale
+
+
+def exact_sum(values: I64) -> int:
+    """Return the sum of values >= 0 as a Python integer: it cannot overflow."""
+    return exact_dot(values, np.ones(1, np.int64)) if values.size else 0
+
+
+def exact_dot(left: I64, right: I64) -> int:
+    """Return the sum of left * right, both >= 0 and < 2**60, as a Python integer: it cannot overflow."""
+    total = 0
+    for begin in range(0, left.size, _ROWS):
+        a = left[begin : begin + _ROWS]
+        b = right if right.size == 1 else right[begin : begin + _ROWS]
+        # A product of two limbs has 40 bits, and 2**22 of them 62.
+        for i in range(3):
+            for j in range(3):
+                limbs = _limb(a, i) * _limb(b, j)
+                total += int(limbs.sum()) << (_LIMB * (i + j))
+    return total
+
+
+def _limb(values: I64, index: int) -> I64:
+    return (values >> (_LIMB * index)) & ((1 << _LIMB) - 1)
+
+
+def decimal_text(units: int, scale: int) -> str:
+    """Return an exact integer and its scale as plain decimal text: (12340, 3) is `12.34`."""
+    sign, digits = ("-" if units < 0 else ""), str(abs(units)).rjust(scale + 1, "0")
+    whole, places = (digits[:-scale], digits[-scale:].rstrip("0")) if scale else (digits, "")
+    return sign + whole + (f".{places}" if places else "")

@@ -1,0 +1,36 @@
+"""Times of archives to microseconds UTC, and microseconds to days."""
+
+from datetime import UTC, date, datetime
+from typing import Final
+
+import numpy as np
+
+from tickloom.kernel import I64
+
+DAY_US: Final = 86_400_000_000
+MICROSECONDS_FROM: Final = 10**14
+"""From here on a time is in microseconds, below in milliseconds: 10**14 ms is the year 5138, 10**14 us is 1973.
+
+Source: github.com/binance/binance-public-data, README (spot: microseconds from 2025-01-01 on), issues 386 and 387.
+"""
+
+
+def to_microseconds(times: I64) -> tuple[I64, int]:
+    """Return times, each in ms or us by its own size, in us; and how many of them were in ms."""
+    milliseconds = np.abs(times) < MICROSECONDS_FROM
+    return np.where(milliseconds, times * np.where(milliseconds, 1000, 1), times), int(milliseconds.sum())
+
+
+def day_number(day: date) -> int:
+    """Return the days from 1970-01-01 to `day`."""
+    return (day - date(1970, 1, 1)).days
+
+
+def day_of(number: int) -> date:
+    """Return the day that is `number` days after 1970-01-01."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + number)
+
+
+def text_of(ts: int) -> str:
+    """Return microseconds as ISO text in UTC."""
+    return datetime.fromtimestamp(ts // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

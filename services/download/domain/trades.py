@@ -1,0 +1,102 @@
+"""One UTC day of trades, as it goes into the lake: ordered by id, each id once, on one scale."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from services.download.domain.errors import BadRow
+from services.download.domain.layouts import Layout
+from services.download.domain.order import in_order
+from services.download.domain.scale import decimal_text, exact_dot, exact_sum, on_one_scale
+from tickloom.kernel import I8, I64, Bool
+
+
+@dataclass(frozen=True)
+class DayTrades:
+    """Trades in id order. All arrays (n_trades,); first_id and last_id for aggregate trades alone."""
+
+    trade_id: I64
+    ts: I64
+    price: I64
+    quantity: I64
+    aggressor_side: I8
+    first_id: I64 | None
+    last_id: I64 | None
+    price_scale: int
+    quantity_scale: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a reader may want to know before it opens the partition. Sums are exact, as text."""
+        scale = self.price_scale + self.quantity_scale
+        return {
+            "price_scale": self.price_scale,
+            "quantity_scale": self.quantity_scale,
+            "first_id": int(self.trade_id[0]),
+            "last_id": int(self.trade_id[-1]),
+            "first_ts": int(self.ts.min()),
+            "last_ts": int(self.ts.max()),
+            "quantity": decimal_text(exact_sum(self.quantity), self.quantity_scale),
+            "notional": decimal_text(exact_dot(self.price, self.quantity), scale),
+        }
+
+
+def sentinels(rows: I64, layout: Layout) -> Bool:
+    """Return which rows are sentinels: price and quantity 0 and ids -1, put where a voided duplicate was.
+
+    Source: github.com/binance/binance-spot-api-docs, CHANGELOG, 2022-04-12.
+    """
+    slots = layout.slots
+    if "first_id" not in slots:
+        return np.zeros(len(rows), np.bool_)
+    no_trade: Bool = (rows[:, slots["price"]] == 0) & (rows[:, slots["quantity"]] == 0)
+    no_ids: Bool = (rows[:, slots["first_id"]] == -1) & (rows[:, slots["last_id"]] == -1)
+    return np.logical_and(no_trade, no_ids)
+
+
+def check_rows(name: str, line: int, rows: I64, layout: Layout, keep: Bool) -> None:
+    """Raise BadRow for the first kept row that cannot be a trade. `line` is the line number of rows[0]."""
+    slots = layout.slots
+    faults = [
+        (rows[:, slots["price"]] <= 0, "the price is not positive"),
+        (rows[:, slots["quantity"]] <= 0, "the quantity is not positive"),
+        (rows[:, slots["trade_id"]] < 0, "the id is negative"),
+    ]
+    if "first_id" in slots:
+        faults.append((rows[:, slots["last_id"]] < rows[:, slots["first_id"]], "last_id is below first_id"))
+    for wrong, reason in faults:
+        wrong = wrong & keep
+        if wrong.any():
+            raise BadRow(name, line + int(np.argmax(wrong)), reason)
+
+
+def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, int]]:
+    """Return one day's trades in order, each once, and counts of what was out of order and what came twice.
+
+    rows  (n, layout.width)  of one day, times in microseconds
+
+    Raises ConflictingRows when two rows of one id differ, DoesNotFit when a decimal does not.
+    """
+    slots = layout.slots
+    rows, counts = in_order(name, rows, slots["trade_id"])
+    price, price_scale = on_one_scale(name, "price", decimal_columns(rows, slots["price"]))
+    quantity, quantity_scale = on_one_scale(name, "quantity", decimal_columns(rows, slots["quantity"]))
+    ts = rows[:, slots["ts"]].copy()
+    day = DayTrades(
+        trade_id=rows[:, slots["trade_id"]].copy(),
+        ts=ts,
+        price=price[0],
+        quantity=quantity[0],
+        aggressor_side=np.where(rows[:, slots["is_buyer_maker"]] == 1, -1, 1).astype(np.int8),
+        first_id=rows[:, slots["first_id"]].copy() if "first_id" in slots else None,
+        last_id=rows[:, slots["last_id"]].copy() if "last_id" in slots else None,
+        price_scale=price_scale,
+        quantity_scale=quantity_scale,
+    )
+    counts["time_reversals"] = int((np.diff(ts) < 0).sum())
+    return day, counts
+
+
+def decimal_columns(rows: I64, slot: int) -> tuple[I64, I64]:
+    """Return (digits, places) of a decimal column."""
+    return rows[:, slot], rows[:, slot + 1]

@@ -1,0 +1,1 @@
+"""Text of exchange archives to integers, without a float on the way."""
