@@ -86,10 +86,11 @@ def merge(bars: Bars, grid: Grid) -> Bars:
         np.maximum.reduceat(bars.high, starts),
         np.minimum.reduceat(bars.low, starts),
         bars.close[ends],
-        *(
-            _sums(column, starts)
-            for column in (bars.volume, bars.quote_volume, bars.count, bars.taker_volume, bars.taker_quote)
-        ),
+        _sums(bars.volume, starts),
+        _sums(bars.quote_volume, starts),
+        _sums(bars.count, starts),
+        _sums(bars.taker_volume, starts),
+        _sums(bars.taker_quote, starts),
     )
 
 
@@ -114,7 +115,10 @@ def fill(bars: Bars, opens: I64, grid: Grid, close_before: int | None) -> Bars:
     filled = Bars(
         opens,
         grid.shift(opens, 1),
-        *(column(values, known) for values in (bars.open_, bars.high, bars.low, bars.close)),
+        column(bars.open_, known),
+        column(bars.high, known),
+        column(bars.low, known),
+        column(bars.close, known),
         column(bars.volume, 0),
         column(bars.quote_volume, 0),
         column(bars.count, 0),

@@ -90,15 +90,8 @@ def calendar(seed: int, trades_per_day: int, symbol: str, market: Market) -> Cal
     close = np.maximum(ticks, _FEWEST_TICKS).astype(np.int64)
     n_trades = _counts(rng, trades_per_day, vol / spec.daily_vol, rules.listed)
     n_aggs = np.maximum(1, (n_trades * (0.56 + 0.12 * rng.random(n_days))).astype(np.int64))
-    return Calendar(
-        rules.listed,
-        close,
-        vol,
-        n_trades,
-        n_aggs,
-        _running(n_trades, FIRST_ID[market]),
-        _running(n_aggs, FIRST_ID[market]),
-    )
+    first_trade, first_agg = _running(n_trades, FIRST_ID[market]), _running(n_aggs, FIRST_ID[market])
+    return Calendar(rules.listed, close, vol, n_trades, n_aggs, first_trade, first_agg)
 
 
 @lru_cache(maxsize=32)

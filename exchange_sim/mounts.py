@@ -50,12 +50,16 @@ def own_checksum(stored: StoredArchive) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() and not path.is_symlink() else None
 
 
-def mounted_symbols(folder: Path, market: Market = "spot") -> list[ListedSymbol]:
-    """Return the symbols of a market that have an archive in the folder, by name."""
-    found: dict[str, list[tuple[ArchiveName, Path]]] = {}
-    for archive, path in _archives(folder.resolve(), market):
-        found.setdefault(archive.symbol, []).append((archive, path))
-    return [_listed(symbol, market, found[symbol]) for symbol in sorted(found)]
+def mounted_symbols(folder: Path) -> list[ListedSymbol]:
+    """Return the symbols that have an archive in the folder, by name; spot rules where both markets have it."""
+    listed: dict[str, ListedSymbol] = {}
+    markets: tuple[Market, ...] = ("um", "spot")
+    for market in markets:
+        found: dict[str, list[tuple[ArchiveName, Path]]] = {}
+        for archive, path in _archives(folder.resolve(), market):
+            found.setdefault(archive.symbol, []).append((archive, path))
+        listed |= {symbol: _listed(symbol, market, found[symbol]) for symbol in found}
+    return [listed[symbol] for symbol in sorted(listed)]
 
 
 def _archives(root: Path, market: Market) -> Iterator[tuple[ArchiveName, Path]]:

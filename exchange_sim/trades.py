@@ -97,16 +97,8 @@ def make_day(seed: int, symbol: str, market: Market, calendar: Calendar, index: 
     notional = opened * 10.0 ** -(rules.price_places + rules.quantity_places)  # quote, of one lot
     quantity = _quantities(rng, n_trades, spec.median_notional / notional, _LARGEST_NOTIONAL / notional)
     midnight = (day - EPOCH).days * DAY_US
-    return Day(
-        day,
-        int(calendar.first_trade[index]),
-        int(calendar.first_agg[index]),
-        ts + midnight,
-        price,
-        side,
-        fills,
-        quantity,
-    )
+    first_trade, first_agg = int(calendar.first_trade[index]), int(calendar.first_agg[index])
+    return Day(day, first_trade, first_agg, ts + midnight, price, side, fills, quantity)
 
 
 def _activity(rng: np.random.Generator) -> F64:
@@ -166,7 +158,8 @@ def _mid_prices(rng: np.random.Generator, ts: I64, side: I8, minute_vol: F64, op
     path = np.cumsum(vol * (shock + _IMPACT * side))
     clock = np.cumsum(vol * vol)
     bridge = path - (clock / clock[-1]) * (path[-1] - (closed / opened - 1))
-    return opened * (1 + np.maximum(bridge, -0.75))
+    mid: F64 = opened * (1 + np.maximum(bridge, -0.75))
+    return mid
 
 
 def _walk_the_book(ms: I64, side: I8, price: I64, closed: int) -> I64:
@@ -177,7 +170,7 @@ def _walk_the_book(ms: I64, side: I8, price: I64, closed: int) -> I64:
     new = np.ones(ms.size, np.bool_)
     new[1:] = (ms[1:] != ms[:-1]) | (side[1:] != side[:-1])
     first = np.flatnonzero(new)[np.cumsum(new) - 1]
-    swept = price[first] + side * (np.arange(ms.size) - first)
+    swept: I64 = price[first] + side * (np.arange(ms.size) - first)
     swept[-1] = closed
     if int(swept.min()) < 1:
         raise ArithmeticError("a sweep reached a price of zero: the symbol's level is too low for its tick")
