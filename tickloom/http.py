@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import hmac
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -66,7 +66,10 @@ def problems(*errors: type[TickloomError]) -> dict[int | str, dict[str, Any]]:
 
 
 class LimitBody:
-    """Refuse bodies over MAX_BODY before they are read, and while they are read where no length is declared."""
+    """Refuse bodies over MAX_BODY: before they are read where a length is declared, as soon as they are too long else.
+
+    A smaller body is read whole before the app is called, so that what it raises never meets half of one.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -76,20 +79,28 @@ class LimitBody:
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > MAX_BODY:
+        messages = None if not declared.isdigit() or int(declared) > MAX_BODY else await _whole_body(receive)
+        if messages is None:
             await problem_response(BodyTooLarge().problem(), {"connection": "close"})(scope, receive, send)
             return
-        seen = 0
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY:
-                raise BodyTooLarge()
-            return message
+        async def replayed() -> Message:
+            return messages.popleft() if messages else await receive()
 
-        await self.app(scope, counted, send)
+        await self.app(scope, replayed, send)
+
+
+async def _whole_body(receive: Receive) -> deque[Message] | None:
+    """Return the messages of a request up to the end of its body, or None when it is too long."""
+    messages, size = deque[Message](), 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            return None
+        if not message.get("more_body", False):
+            return messages
 
 
 def install_errors(app: FastAPI) -> None:
@@ -125,7 +136,7 @@ def validation_problem(errors: Any) -> Problem:
     """Return one problem for all that pydantic found wrong with a request: each field with its reason."""
     rows = []
     for error in errors:
-        where = [str(part) for part in error["loc"] if part != "body"]
+        where = [str(part)[:100] for part in error["loc"] if part != "body"]
         rows.append({"field": ".".join(where) or "body", "reason": str(error["msg"]).removeprefix("Value error, ")})
     rows = rows[:20]
     text = "; ".join(f"{row['field']}: {row['reason']}" for row in rows)
@@ -177,12 +188,11 @@ class Report:
 
 def stage_router(stage: str, job: Job) -> APIRouter:
     """Return the routes of one stage."""
-    router = APIRouter(tags=[stage])
+    router = APIRouter(tags=[stage], dependencies=[Depends(_check_token)])
 
-    @router.post(f"/v1/{stage}", response_class=StreamingResponse)
-    async def run(call: StageCall, request: Request) -> StreamingResponse:
+    @router.post(f"/v1/{stage}", response_class=StreamingResponse, responses=problems(Unauthorised, BodyTooLarge))
+    async def run(call: StageCall) -> StreamingResponse:
         """Run the stage; the answer is one JSON event a line, the last one `finished` or `failed`."""
-        _check_token(request)
         return StreamingResponse(_stream(stage, job, call), media_type="application/x-ndjson")
 
     return router
@@ -220,9 +230,10 @@ def _outcome(stage: str, job: Job, call: StageCall, report: Report) -> Finished 
         return Failed(problem=error.problem())
     except MemoryError:
         return Failed(problem=unforeseen_problem() | {"detail": "out of memory", "retryable": True})
-    except Exception as error:
+    except BaseException as error:  # a panic in a Rust library is no Exception; silence would look like work
         log.error("stage failed", stage=stage, artifact=call.artifact_id, exc_info=error)
-        return Failed(problem=unforeseen_problem() | {"detail": f"{type(error).__name__}: {error}", "retryable": True})
+        detail = f"the {stage} stage met {type(error).__name__}, which has no explanation yet; its log has the whole"
+        return Failed(problem=unforeseen_problem() | {"detail": detail, "retryable": True})
 
 
 def create_app(title: str, *routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
@@ -241,20 +252,21 @@ def create_app(title: str, *routers: APIRouter, lifespan: Callable[[FastAPI], An
     return app
 
 
-def service_token() -> str:
-    """Return the secret between our own parts, or an empty text when none was installed."""
-    return _read_token(settings().token_file())
+def service_headers() -> dict[str, str]:
+    """Return the headers that a service asks of our own parts: the installation's secret, if there is one."""
+    token = _service_token()
+    return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def _read_token(path: Path) -> str:
+def _service_token() -> str:
     try:
-        return path.read_text().strip()
-    except OSError:
+        return settings().token_file().read_text().strip()
+    except FileNotFoundError:  # none was installed; one that cannot be read is an error, not an open door
         return ""
 
 
 def _check_token(request: Request) -> None:
-    expected = service_token()
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if expected and not hmac.compare_digest(given.encode(), expected.encode()):
+    expected = _service_token()
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if expected and not (scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), expected.encode())):
         raise Unauthorised()

@@ -21,7 +21,7 @@ class FixedFraction(Contract):
     """Each entry puts a fixed fraction of equity to work, costs included."""
 
     kind: Literal["fixed_fraction"]
-    fraction: float = Field(gt=0, le=1, strict=False)
+    fraction: float = Field(gt=0, le=1)
 
 
 Sizing = Annotated[FullCapital | FixedFraction, Field(discriminator="kind")]
@@ -34,10 +34,10 @@ class BacktestRequest(Contract):
     by `objective` gets its trades and equity curve.
     """
 
-    initial_cash: float = Field(10_000.0, gt=0, le=1e15, strict=False, description="quote currency")
+    initial_cash: float = Field(10_000.0, gt=0, le=1e15, description="quote currency")
     commission_rate: Rate = 0.001
     slippage_rate: Rate = 0.0005
-    stop_loss_rate: Annotated[float, Field(gt=0, lt=1, strict=False)] | None = Field(
+    stop_loss_rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="distance of the stop from the entry fill, a fraction"
     )
     sizing: Sizing = FullCapital()

@@ -1,7 +1,8 @@
 """What every contract has in common: frozen, strict, no unknown fields, no NaN or infinity."""
 
+import re
 import unicodedata
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
@@ -35,23 +36,30 @@ Symbol = Annotated[
 ]
 
 
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_LONGEST = 100
+_WIDE = Context(prec=200)
+
+
 def _to_decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError("must be a number, or a decimal number as text")
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation:
-        raise ValueError("must be a number, or a decimal number as text") from None
+    if isinstance(value, str) and not (len(value) <= _LONGEST and _DECIMAL.fullmatch(value)):
+        raise ValueError("must be a number, or a decimal number as text")
+    number = Decimal(repr(value) if isinstance(value, float) else value)
     if not number.is_finite():
         raise ValueError("must be finite")
-    if abs(number) > Decimal("1e30") or (number and abs(number) < Decimal("1e-18")):
+    if number and not Decimal("1e-18") <= abs(number) <= Decimal("1e30"):
         raise ValueError("must lie between 1e-18 and 1e30")
+    if int(number.as_tuple().exponent) < -18 and number != number.quantize(Decimal("1e-18"), context=_WIDE):
+        raise ValueError("may have 18 places after the point at most")
     return number
 
 
 def _plain(number: Decimal) -> str:
     text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 Exact = Annotated[
@@ -61,8 +69,9 @@ Exact = Annotated[
 ]
 """A decimal number, exact: `0.1` is a tenth. Given as a JSON number or as text, kept as text."""
 
-Rate = Annotated[float, Field(ge=0, lt=1, strict=False, description="a fraction: 0.001 is 0.1 %")]
+Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction: 0.001 is 0.1 %"), AfterValidator(abs)]  # -0 is 0
 ArtifactId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="an artifact's id")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="of the file's bytes")]
 RunOrArtifactId = Annotated[
     str,
     StringConstraints(pattern=r"^([0-9a-f]{32}|[0-9a-f]{64})$"),

@@ -19,7 +19,7 @@ INTERVAL_US: dict[str, int] = {
 
 Calendar = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$"),
+    StringConstraints(pattern=r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$"),
     Field(description="a UTC month (2022-01) or day (2022-01-31)"),
 ]
 
@@ -71,10 +71,11 @@ class DownloadRequest(Contract):
                 raise ValueError("symbols, start_date and end_date are needed")
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols: each may be named once")
+        first, last = self.first_day(), self.last_day()  # also where only one is given: it must be in the calendar
         if self.start_date is not None and self.end_date is not None:
-            if self.last_day() < self.first_day():
+            if last < first:
                 raise ValueError(f"end_date {self.end_date} is before start_date {self.start_date}")
-            if (self.last_day() - self.first_day()).days > 3653:
+            if (last - first).days > 3653:
                 raise ValueError("end_date: a request spans ten years at most")
         return self
 

@@ -68,8 +68,8 @@ class Bbands(Periods):
 
     lines: ClassVar[tuple[str, ...]] = ("upper", "middle", "lower")
     name: Literal["bbands"]
-    nbdevup: float = Field(2.0, gt=0, le=100, strict=False)
-    nbdevdn: float = Field(2.0, gt=0, le=100, strict=False)
+    nbdevup: float = Field(2.0, gt=0, le=100)
+    nbdevdn: float = Field(2.0, gt=0, le=100)
 
 
 class LogReturn(Periods):

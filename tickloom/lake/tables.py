@@ -17,6 +17,8 @@ from tickloom.kernel import F64, I64
 
 DIGITS = 18
 ROW_GROUP = 1 << 20
+_EXACT = 1 << 53
+_I64_MAX = (1 << 63) - 1
 
 
 def decimals(units: I64, scale: int) -> pa.Array:
@@ -31,7 +33,12 @@ def decimals(units: I64, scale: int) -> pa.Array:
 
 
 def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
-    """Return (integers, scale) of a decimal column, (n_rows,), read-only where it is one chunk."""
+    """Return (integers, scale) of a decimal column, (n_rows,), read-only where it is one chunk.
+
+    Raises TypeError for another kind of column, ValueError for one with nulls: no integer stands for them.
+    """
+    if not pa.types.is_decimal64(column.type):
+        raise TypeError(f"a decimal64 column holds exact numbers, this one is {column.type}")
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if array.null_count:
         raise ValueError("an exact column has no nulls")
@@ -44,32 +51,42 @@ def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
 
 def rescale(values: I64, scale: int, wanted: int) -> I64:
     """Return the same numbers counted in 10**-wanted. Raises ExactnessLost rather than round or overflow."""
-    if wanted == scale:
+    if wanted == scale or not values.size:
         return values
+    factor = 10 ** abs(wanted - scale)
+    low, high = int(values.min()), int(values.max())  # as Python's integers: no overflow, not even by abs()
     if wanted > scale:
-        factor = 10 ** (wanted - scale)
-        if values.size and int(np.abs(values).max()) > (2**63 - 1) // factor:
+        if max(high, -low) * factor > _I64_MAX:
             raise ExactnessLost("a decimal", f"rescaled from {scale} to {wanted} places")
-        larger: I64 = values * np.int64(factor)
-        return larger
-    factor = 10 ** (scale - wanted)
-    if values.size and (values % factor).any():
+        return values * np.int64(factor) if factor <= _I64_MAX else values  # all zero
+    if factor > _I64_MAX:
+        if low or high:
+            raise ExactnessLost("a decimal", f"it has more than {wanted} places")
+        return values
+    if (values % np.int64(factor)).any():
         raise ExactnessLost("a decimal", f"it has more than {wanted} places")
-    smaller: I64 = values // np.int64(factor)
-    return smaller
+    return values // np.int64(factor)
 
 
 def floats(column: pa.ChunkedArray | pa.Array) -> F64:
-    """Return a column as float64: decimals to the nearest double, (n_rows,)."""
-    if pa.types.is_decimal(column.type):
-        values, scale = units(column)
-        # Both operands are exact in a double up to 2**53 and 10**22, so the quotient is correctly rounded.
-        return values / np.float64(10**scale)
-    return np.asarray(column.to_numpy(), np.float64)
+    """Return a column as float64, (n_rows,): each decimal as the double nearest to it, a null as NaN."""
+    if not pa.types.is_decimal64(column.type):
+        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+    values, scale = units(column)
+    # Both operands are exact in a double up to 2**53 and 10**22, so the quotient is correctly rounded.
+    quotients: F64 = values / np.float64(10**scale)
+    for i in np.flatnonzero((values > _EXACT) | (values < -_EXACT)):
+        quotients[i] = int(values[i]) / 10**scale  # Python divides its integers correctly rounded, whatever their size
+    return quotients
 
 
 def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = None) -> None:
-    """Write `table` to `path`. `delta` names the columns to delta-pack; None packs all integers and decimals."""
+    """Write `table` to `path`. `delta` names the columns to delta-pack; None packs all integers and decimals.
+
+    Its bytes depend on its columns alone: not on how they are cut into chunks, nor on notes such as pandas leaves.
+    """
+    table = table.combine_chunks().replace_schema_metadata(None)
     if delta is None:
         delta = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
         delta = [name for name in delta if table.schema.field(name).type.bit_width >= 32]
@@ -87,12 +104,19 @@ def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = No
 
 
 def read_table(source: Path | bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table, page checksums verified. Raises CorruptFile."""
+    """Read a table, or the columns named, in that order; page checksums are verified. Raises CorruptFile."""
     name = source.name if isinstance(source, Path) else "a table"
     try:
-        file = pq.ParquetFile(
+        with pq.ParquetFile(
             source if isinstance(source, Path) else BytesIO(source), page_checksum_verification=True, memory_map=False
-        )
-        return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
+        ) as file:
+            table = file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorruptFile(name, str(error)) from error
+    if columns is None:
+        return table
+    if missing := [column for column in columns if column not in table.column_names]:
+        raise CorruptFile(name, f"it has no column {', '.join(missing)}")
+    return table.select(list(columns))
