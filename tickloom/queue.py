@@ -29,8 +29,9 @@ def celery_app() -> Celery:
         result_serializer="json",
         accept_content=["json"],
         result_accept_content=["json"],
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        # Acknowledged as it is taken: what a dead worker leaves behind is found by its lease. A message held until its
+        # task ends would crash the worker when the broker goes away (kombu restores it over a closed connection).
+        task_acks_late=False,
         task_track_started=True,
         task_queues=[Queue(stage) for stage in STAGES],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
@@ -38,6 +39,7 @@ def celery_app() -> Celery:
         task_send_sent_event=True,
         worker_send_task_events=True,
         worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
         worker_redirect_stdouts=False,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tickloom.contracts.events import EVENTS, Failed, Finished, Progress, StageCall
 from tickloom.errors import Problem, Unavailable
-from tickloom.http import service_token
+from tickloom.http import service_headers
 from tickloom.ledger import leases, ledger_url
 from tickloom.ledger.leases import Lease
 from tickloom.settings import settings
@@ -116,7 +116,7 @@ def _follow(lease: Lease, keeper: _Keeper) -> Finished | Failed:
         inputs=(lease.input_artifact_id,) if lease.input_artifact_id else (),
     )
     timeout = httpx.Timeout(settings().stream_timeout_s, connect=3)
-    with httpx.Client(timeout=timeout, headers={"authorization": f"Bearer {service_token()}"}) as client:
+    with httpx.Client(timeout=timeout, headers=service_headers()) as client:
         give_up = time.monotonic() + CONNECT_S
         while True:
             keeper.beat()
