@@ -1,0 +1,1 @@
+"""The bars stage: trades or klines to bars, exact over partition borders."""

@@ -1,0 +1,1 @@
+"""Partitions of the lake in, partitions of the lake out."""

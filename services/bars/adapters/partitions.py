@@ -1,0 +1,85 @@
+"""Partitions of trades and klines to arrays on a symbol's scales, and bars to tables."""
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from services.bars.domain.build import Bars, Trades
+from tickloom.contracts.artifact import FileEntry
+from tickloom.errors import ExactnessLost
+from tickloom.kernel import F64, I64
+from tickloom.lake import Lake, decimals, rescale, units
+
+PRICES: Final = ("open", "high", "low", "close")
+KLINE_SCALES: Final = {
+    **dict.fromkeys(PRICES, "price_scale"),
+    "volume": "quantity_scale",
+    "buy_volume": "quantity_scale",
+    "notional": "notional_scale",
+    "buy_notional": "notional_scale",
+}
+ORDER: Final = (
+    "ts_open",
+    "ts_close",
+    "first_trade_id",
+    "last_trade_id",
+    *PRICES,
+    "volume",
+    "notional",
+    "vwap",
+    "n_trades",
+    "buy_volume",
+    "buy_notional",
+)
+
+
+def scales_of(entries: list[FileEntry]) -> dict[str, int]:
+    """Return the scales that hold every partition's values: the largest of each kind."""
+    kinds = sorted({kind for entry in entries for kind in entry.facts if kind.endswith("_scale")})
+    scales = {kind: max(entry.facts.get(kind, 0) for entry in entries) for kind in kinds}
+    scales.setdefault("notional_scale", scales["price_scale"] + scales["quantity_scale"])
+    if scales["notional_scale"] > 18:
+        places = scales["notional_scale"]
+        raise ExactnessLost("the notional", f"price and quantity have {places} decimal places together")
+    return scales
+
+
+def load_trades(lake: Lake, entry: FileEntry, scales: dict[str, int]) -> Trades:
+    """Return one partition of trades on these scales."""
+    table = lake.read_table(entry, ("trade_id", "ts", "price", "quantity", "aggressor_side"))
+    ids, ts, side = (table.column(name).to_numpy() for name in ("trade_id", "ts", "aggressor_side"))
+    price = rescale(*units(table.column("price")), scales["price_scale"])
+    return Trades(ids, ts, price, rescale(*units(table.column("quantity")), scales["quantity_scale"]), side)
+
+
+def load_klines(lake: Lake, entry: FileEntry, scales: dict[str, int]) -> dict[str, I64]:
+    """Return one partition of klines on these scales, by column."""
+    table = lake.read_table(entry)
+    return {
+        name: rescale(*units(table.column(name)), scales[KLINE_SCALES[name]])
+        if name in KLINE_SCALES
+        else np.asarray(table.column(name).to_numpy(), np.int64)
+        for name in table.column_names
+    }
+
+
+def bars_table(bars: Bars, scales: dict[str, int]) -> pa.Table:
+    """Return bars as a table: exact decimals, and `vwap` as float64 (NaN in a bar without volume)."""
+    table: dict[str, Any] = {}
+    for name in ORDER:
+        if name in KLINE_SCALES and name in bars.columns:
+            table[name] = decimals(bars.columns[name], scales[KLINE_SCALES[name]])
+        elif name == "vwap" and "notional" in bars.columns:
+            table[name] = pa.array(_vwap(bars, scales))
+        elif name in bars.columns:
+            table[name] = pa.array(bars.columns[name])
+    return pa.table(table)
+
+
+def _vwap(bars: Bars, scales: dict[str, int]) -> F64:
+    volume = bars.columns["volume"] / np.float64(10 ** scales["quantity_scale"])
+    notional = bars.columns["notional"] / np.float64(10 ** scales["notional_scale"])
+    vwap = np.full(volume.size, np.nan)
+    np.divide(notional, volume, out=vwap, where=volume > 0)
+    return vwap

@@ -1,0 +1,1 @@
+"""Where bars close, and what is in them: integer arrays in, integer arrays out."""

@@ -1,0 +1,33 @@
+"""Time bars: a bar for each interval of the clock that has trades, [start, end), aligned to the epoch."""
+
+import numpy as np
+
+from tickloom.kernel import I64, kernel
+
+
+@kernel
+def time_bar_ends(ts: I64, interval: int, opened: int, until: int) -> tuple[I64, int]:
+    """Return the last trade of each bar that closes, and the start of the interval still open, or -1.
+
+    ts        (n_trades,)  microseconds >= 0, non-decreasing, none before `opened`
+    interval               microseconds, > 0
+    opened                 start of the interval that has a bar open before ts[0]; -1: none
+    until                  microseconds: no trade before it is still to come, so intervals that end by then close
+    ends      (n_bars,)    strictly increasing indices into ts; the first is -1 where the bar open before ts[0] closes
+                           without a trade from here
+
+    A trade at an interval's end belongs to the next interval. Intervals without trades have no bar. Passing the open
+    interval from one partition to the next equals one call on their concatenation. O(n_trades).
+    """
+    ends, n_bars = np.empty(ts.size + 1, np.int64), 0
+    for i in range(ts.size):
+        start = ts[i] - ts[i] % interval
+        if start != opened:
+            if opened >= 0:
+                ends[n_bars] = i - 1
+                n_bars += 1
+            opened = start
+    if opened >= 0 and opened + interval <= until:
+        ends[n_bars] = ts.size - 1
+        n_bars, opened = n_bars + 1, -1
+    return ends[:n_bars].copy(), opened

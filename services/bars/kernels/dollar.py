@@ -1,0 +1,30 @@
+"""Dollar bars: close a bar once the notional traded in it reaches a threshold.
+
+Source: López de Prado (2018), Advances in Financial Machine Learning, section 2.3.1.
+"""
+
+import numpy as np
+
+from tickloom.kernel import I64, kernel
+
+
+@kernel
+def dollar_bar_ends(price: I64, quantity: I64, threshold: int, carry: int) -> tuple[I64, int]:
+    """Return the last trade of each bar that closes, and the notional left in the bar still open.
+
+    price      (n_trades,)  ticks, > 0, in id order
+    quantity   (n_trades,)  lots, > 0; every price * quantity is below 10**18
+    threshold               tick-lots, 0 < threshold <= 10**18: exact, so 0.1 ten times is 1
+    carry                   tick-lots in the bar open before price[0]; 0 <= carry < threshold, as is the one returned
+    ends       (n_bars,)    strictly increasing indices into price
+
+    The crossing trade closes its bar whole: its excess is not carried over. Passing carry from one partition to the
+    next equals one call on their concatenation. O(n_trades).
+    """
+    ends, n_bars = np.empty(price.size, np.int64), 0
+    for i in range(price.size):
+        carry += price[i] * quantity[i]
+        if carry >= threshold:
+            ends[n_bars] = i
+            n_bars, carry = n_bars + 1, 0
+    return ends[:n_bars].copy(), carry

@@ -1,0 +1,29 @@
+"""Volume bars: close a bar once the base currency traded in it reaches a threshold.
+
+Source: López de Prado (2018), Advances in Financial Machine Learning, section 2.3.1.
+"""
+
+import numpy as np
+
+from tickloom.kernel import I64, kernel
+
+
+@kernel
+def volume_bar_ends(quantity: I64, threshold: int, carry: int) -> tuple[I64, int]:
+    """Return the last trade of each bar that closes, and the volume left in the bar still open.
+
+    quantity   (n_trades,)  lots, 0 < quantity < 10**18, in id order
+    threshold               lots, 0 < threshold <= 10**18
+    carry                   lots in the bar open before quantity[0]; 0 <= carry < threshold, as is the one returned
+    ends       (n_bars,)    strictly increasing indices into quantity
+
+    The crossing trade closes its bar whole: its excess is not carried over. Passing carry from one partition to the
+    next equals one call on their concatenation. O(n_trades).
+    """
+    ends, n_bars = np.empty(quantity.size, np.int64), 0
+    for i in range(quantity.size):
+        carry += quantity[i]
+        if carry >= threshold:
+            ends[n_bars] = i
+            n_bars, carry = n_bars + 1, 0
+    return ends[:n_bars].copy(), carry
