@@ -8,15 +8,15 @@ from pydantic import ValidationError
 
 from services.signals.domain.grid import Combination, combinations
 from services.signals.domain.rules import Rules
-from services.signals.remote import make_batch, numeric_columns
+from services.signals.remote import STAGE, make_batch, numeric_columns
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.signals import VERSION, SignalsRequest
 from tickloom.errors import InvalidRequest, MissingPartition
 from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
-from tickloom.identity import digest
-from tickloom.lake.lake import Lake, open_lake
+from tickloom.identity import artifact_id, digest
+from tickloom.lake import Lake, open_lake
 
 BATCH = 32
 """Parameter sets in a file. It is part of what the artifact looks like, so it never depends on the machine."""
@@ -27,12 +27,19 @@ SMALL = 4_000_000
 class SignalsJob:
     """Turn features into masks, for every symbol and every parameter set of the grid."""
 
+    def __init__(self, lake: Lake | None = None) -> None:
+        self._lake = lake
+
     def run(self, call: StageCall, report: Report) -> Manifest:
-        """Make the signals artifact. Raises what is wrong with a rule, by name, before any work is handed out."""
-        lake = open_lake()
+        """Make the artifact and return its manifest. The same call twice is one computation and one answer.
+
+        Raises, before any work is handed out, what is wrong with a rule: RuleNotAllowed, RuleTooLarge, UnknownColumn,
+        UnknownParameter; and InvalidRequest, UnknownArtifact, MissingPartition, CorruptFile.
+        """
+        lake = self._lake or open_lake()
+        request = _request(call)
         if found := lake.find(call.artifact_id):
             return found
-        request = _request(call)
         rules, grid = Rules.of(request), combinations(request.parameters)
         tables = feature_tables(lake.manifest(call.inputs[0]))
         for entry in tables.values():
@@ -44,7 +51,7 @@ class SignalsJob:
         facts = {**names, "n_combos": len(grid), "n_without_entry": never}
         return lake.put_manifest(
             Manifest(
-                id=call.artifact_id, stage="signals", version=VERSION, request=request.canonical(),
+                id=call.artifact_id, stage=STAGE, version=VERSION, request=request.canonical(),
                 inputs=call.inputs, files=tuple(files), facts=facts,
             )
         )  # fmt: skip
@@ -58,7 +65,9 @@ def _request(call: StageCall) -> SignalsRequest:
         field = ".".join(map(str, first["loc"])) or "request"
         raise InvalidRequest(field, first["msg"].removeprefix("Value error, ")) from None
     if len(call.inputs) != 1:
-        raise InvalidRequest("inputs", "the signals stage needs one artifact, of the features stage")
+        raise InvalidRequest("inputs", f"signals are made from one features artifact, not {len(call.inputs)}")
+    if call.artifact_id != artifact_id(STAGE, VERSION, request.canonical(), call.inputs):
+        raise InvalidRequest("artifact_id", f"is not the id of this request over this input in version {VERSION}")
     return request
 
 
@@ -93,9 +102,9 @@ def _fan_out(
     for index, (symbol, first) in enumerate(batches):
         batch = grid[first : first + BATCH]
         key = _key(request, tables[symbol], symbol, first, batch)
-        parts.append(lake.part("signals", key))
+        parts.append(lake.part(STAGE, key))
         if parts[-1] is None:
-            name = f"signals {symbol} {first}-{first + len(batch) - 1}"
+            name = f"{STAGE} {symbol} {first}-{first + len(batch) - 1}"
             todo.append(index)
             tasks.append(Task(name, make_batch, (lake, key, symbol, tables[symbol], rules, first, batch)))
     size = sum((tables[symbol].rows or 0) for symbol in tables) * len(grid)
@@ -118,4 +127,4 @@ def _key(request: SignalsRequest, features: FileEntry, symbol: str, first: int, 
     """Return the digest of all that a batch depends on."""
     rules = request.canonical()
     del rules["parameters"]
-    return digest([VERSION, "signals", rules, features.sha256, symbol, first, list(batch)])
+    return digest([STAGE, VERSION, rules, features.sha256, symbol, first, list(batch)])

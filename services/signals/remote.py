@@ -15,8 +15,9 @@ from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.signals import LONG_ENTRY, SHORT_ENTRY
 from tickloom.errors import CorruptFile
 from tickloom.kernel import F64, I8, I64
-from tickloom.lake.lake import Lake
-from tickloom.lake.tables import floats
+from tickloom.lake import Lake, floats
+
+STAGE = "signals"
 
 SCHEMA = pa.schema([("combo", pa.int32()), ("bar", pa.int64()), ("ts", pa.int64()), ("mask", pa.int8())])
 """A row per change of a mask: it is in force from `bar` on, which closes at `ts`; before its first row it is 0."""
@@ -37,7 +38,7 @@ def make_batch(
         "n_without_entry": sum(not (mask & (LONG_ENTRY | SHORT_ENTRY)).any() for mask in masks),
     }
     entry = lake.add_table(f"{symbol}/{first}-{first + len(grid) - 1}.parquet", table, facts=facts)
-    return lake.put_part("signals", key, Part(files=(entry,)))
+    return lake.put_part(STAGE, key, Part(files=(entry,)))
 
 
 def _read(lake: Lake, features: FileEntry, rules: Rules, grid: Sequence[Combination]) -> tuple[Mapping[str, F64], I64]:

@@ -21,6 +21,7 @@ from services.signals.domain.tree import (
     Not,
     Number,
     Parameter,
+    children,
     walk,
 )
 
@@ -101,54 +102,61 @@ def check_columns(rule: str, node: Node, columns: Sequence[str]) -> None:
 
 def to_sql(rule: str, node: Node) -> str:
     """Return a bound rule as SQL. Raises RuleTooLarge."""
-    sql = _sql(node)
-    if len(sql) > MAX_SQL:
-        raise RuleTooLarge(rule, f"written out it has {len(sql):,} characters, at most {MAX_SQL:,} are allowed")
-    return sql
+
+    def written(node: Node) -> str:
+        # Each part is written once and its length watched: nested GREATESTs double it at every level.
+        sql = _sql(node, tuple(written(child) for child in children(node)))
+        if len(sql) > MAX_SQL:
+            raise RuleTooLarge(rule, f"written out it has more than {MAX_SQL:,} characters")
+        return sql
+
+    return written(node)
 
 
-def _sql(node: Node) -> str:
+def _sql(node: Node, parts: tuple[str, ...]) -> str:
+    """Return a node as SQL; `parts` are its children."""
     match node:
         case Number(value):
             return repr(value) if value >= 0 else f"({value!r})"
         case Column(name, _):
             return f'"{name}"'
-        case Chain(first, rest):
-            return f"({_sql(first)}{''.join(_operation(operator, operand) for operator, operand in rest)})"
-        case Negative(of):
-            return f"(0.0 - {_sql(of)})"
-        case Call("ABS", (of,)):
-            return f"ABS({_sql(of)})"
-        case Call(function, arguments):
-            return _if_known(list(arguments), f"{function}({', '.join(map(_sql, arguments))})")
-        case Compare(operator, left, right):
-            return _if_finite([left, right], f"({_sql(left)} {operator} {_sql(right)})")
-        case Between(of, low, high, negated):
-            between = f"({_sql(of)} >= {_sql(low)} AND {_sql(of)} <= {_sql(high)})"
-            return _if_finite([of, low, high], f"(NOT {between})" if negated else between)
-        case IsNull(column, negated):
-            return f"({_sql(column)} IS {'NOT ' if negated else ''}NULL)"
-        case Not(of):
-            return f"(NOT {_sql(of)})"
-        case Logic(operator, of):
-            return f"({f' {operator} '.join(map(_sql, of))})"
+        case Chain(_, rest):
+            operations = (_operation(*step, sql) for step, sql in zip(rest, parts[1:], strict=True))
+            return f"({parts[0]}{''.join(operations)})"
+        case Negative(_):
+            return f"(0.0 - {parts[0]})"
+        case Call("ABS", _):
+            return f"ABS({parts[0]})"
+        case Call(function, _):
+            return _if_known(parts, f"{function}({', '.join(parts)})")
+        case Compare(operator, _, _):
+            return _if_finite(node, parts, f"({parts[0]} {operator} {parts[1]})")
+        case Between(_, _, _, negated):
+            between = f"({parts[0]} >= {parts[1]} AND {parts[0]} <= {parts[2]})"
+            return _if_finite(node, parts, f"(NOT {between})" if negated else between)
+        case IsNull(_, negated):
+            return f"({parts[0]} IS {'NOT ' if negated else ''}NULL)"
+        case Not(_):
+            return f"(NOT {parts[0]})"
+        case Logic(operator, _):
+            return f"({f' {operator} '.join(parts)})"
         case Parameter(name, _):
             raise AssertionError(f"{name} is not bound")
 
 
-def _operation(operator: str, operand: Node) -> str:
+def _operation(operator: str, operand: Node, sql: str) -> str:
     if operator in "+-*" or (isinstance(operand, Number) and operand.value != 0):
-        return f" {operator} {_sql(operand)}"
-    return f" {operator} NULLIF({_sql(operand)}, 0.0)"
+        return f" {operator} {sql}"
+    return f" {operator} NULLIF({sql}, 0.0)"
 
 
-def _if_known(numbers: list[Node], sql: str) -> str:
+def _if_known(parts: tuple[str, ...], sql: str) -> str:
     """GREATEST and LEAST pass over missing values: here one of them makes the result missing."""
-    missing = " OR ".join(f"({_sql(number)} IS NULL)" for number in numbers)
-    return f"(CASE WHEN {missing} THEN NULL ELSE {sql} END)"
+    return f"(CASE WHEN {' OR '.join(f'({part} IS NULL)' for part in parts)} THEN NULL ELSE {sql} END)"
 
 
-def _if_finite(numbers: list[Node], sql: str) -> str:
+def _if_finite(node: Node, parts: tuple[str, ...], sql: str) -> str:
     """A comparison of a result that overflowed, or of no number at all, is unknown. Columns and literals are finite."""
-    tests = [f"(ABS({_sql(number)}) <= {_LARGEST})" for number in numbers if not isinstance(number, Number | Column)]
+    operands = zip(children(node), parts, strict=True)
+    tests = [f"(ABS({part}) <= {_LARGEST})" for operand, part in operands if not isinstance(operand, Number | Column)]
     return f"(CASE WHEN {' AND '.join(tests)} THEN {sql} END)" if tests else sql

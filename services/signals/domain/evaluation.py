@@ -32,6 +32,8 @@ def truth(frame: pl.DataFrame, rule: str, sql: str) -> I8:
     if unknown or expression.meta.has_multiple_outputs():
         raise RuleNotAllowed(rule, 0, f"Polars reads it as {expression}")
     result = frame.lazy().select(expression.alias("truth")).collect()["truth"]
+    if not expression.meta.root_names() and result.len() == 1:  # a rule without a column says the same of every bar
+        result = result.new_from_index(0, frame.height)
     if result.dtype != pl.Boolean or result.len() != frame.height:
         raise RuleNotAllowed(rule, 0, f"it is not one truth a bar: Polars reads it as {expression}")
     return result.cast(pl.Int8).fill_null(-1).to_numpy().astype(np.int8)

@@ -1,0 +1,190 @@
+"""The signals stage over real HTTP and a real lake."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.signals import job as signals_job
+from services.signals.api import app
+from services.signals.job import SignalsJob
+from tests.services.signals.stages import SMAS, bars_table, events, features_artifact, files_of, served, stage_call
+from tickloom.contracts.artifact import Manifest
+from tickloom.contracts.signals import SignalsRequest
+from tickloom.http import Report
+from tickloom.lake import Lake, open_lake
+
+CROSS = {"long_entry": "sma_{fast} > sma_{slow}", "long_exit": "sma_{fast} < sma_{slow}"}
+GRID = {"fast": [2, 3, 5], "slow": [8, 13, 21]}
+
+
+def request(**changes: Any) -> SignalsRequest:
+    return SignalsRequest.model_validate(CROSS | {"parameters": GRID} | changes)
+
+
+@pytest.fixture
+def lake(home: Path) -> Iterator[Lake]:
+    open_lake.cache_clear()
+    yield open_lake()
+    open_lake.cache_clear()
+
+
+@pytest.fixture
+def features(lake: Lake) -> Manifest:
+    return features_artifact(lake, {"BTCUSDT": bars_table(400), "ETHUSDT": bars_table(300, seed=1)}, SMAS)
+
+
+def masks(lake: Lake, manifest: Manifest, symbol: str, combo: int, n_bars: int) -> np.ndarray[Any, Any]:
+    """Undo the run-length form, row by row."""
+    out = np.zeros(n_bars, np.int8)
+    for entry in manifest.under(f"{symbol}/"):
+        for row in lake.read_table(entry).to_pylist():
+            if row["combo"] == combo:
+                out[row["bar"] :] = row["mask"]
+    return out
+
+
+def test_a_call_over_http_tells_its_progress_and_ends_with_the_manifest(lake: Lake, features: Manifest) -> None:
+    call = stage_call("signals", request(), features)
+    with served(app) as url:
+        told = events(url, "signals", call)
+        again = events(url, "signals", call)
+    progress, last = told[:-1], told[-1]
+    assert [e["event"] for e in progress] == ["progress"] * 3
+    assert [(e["done"], e["total"]) for e in progress] == [(0, 2), (1, 2), (2, 2)]
+    assert progress[-1]["rows"] == (400 + 300) * 9
+    assert "signals ETHUSDT 0-8" in {e["message"] for e in progress}
+    assert last["event"] == "finished"
+    assert again == [last]
+    manifest = lake.manifest(call.artifact_id)
+    assert [f.name for f in manifest.files] == ["combos.parquet", "BTCUSDT/0-8.parquet", "ETHUSDT/0-8.parquet"]
+    assert manifest.facts["n_combos"] == 9
+    assert manifest.inputs == (features.id,)
+
+
+def test_the_grid_is_the_cartesian_product_in_the_order_written(lake: Lake, features: Manifest) -> None:
+    manifest = SignalsJob().run(stage_call("signals", request(), features), Report())
+    table = lake.read_table(lake.entry(manifest, "combos.parquet")).to_pylist()
+    assert table[:4] == [
+        {"combo": 0, "fast": 2, "slow": 8}, {"combo": 1, "fast": 2, "slow": 13},
+        {"combo": 2, "fast": 2, "slow": 21}, {"combo": 3, "fast": 3, "slow": 8},
+    ]  # fmt: skip
+    assert len(table) == 9
+
+
+def test_masks_are_the_crosses_of_the_columns(lake: Lake, features: Manifest) -> None:
+    manifest = SignalsJob().run(stage_call("signals", request(), features), Report())
+    table = lake.read_table(lake.entry(features, "ETHUSDT.parquet"))
+    fast, slow = table["sma_3"].to_pylist(), table["sma_13"].to_pylist()
+    expected, was = [], None
+    for f, s in zip(fast, slow, strict=True):
+        known = f is not None and s is not None
+        above = f > s if known else None
+        expected.append((1 if above and was is False else 0) | (2 if known and f < s else 0))
+        was = above if known else was
+    assert masks(lake, manifest, "ETHUSDT", 4, 300).tolist() == expected
+    assert sum(mask & 1 for mask in expected) > 5
+
+
+def test_rows_are_changes_only_and_carry_the_close_of_their_bar(lake: Lake, features: Manifest) -> None:
+    manifest = SignalsJob().run(stage_call("signals", request(trigger="level"), features), Report())
+    ts_close = lake.read_table(lake.entry(features, "BTCUSDT.parquet"))["ts_close"].to_numpy()
+    before: dict[int, int] = {}
+    for row in lake.read_table(lake.entry(manifest, "BTCUSDT/0-8.parquet")).to_pylist():
+        assert row["mask"] != before.get(row["combo"], 0)
+        assert row["ts"] == ts_close[row["bar"]]
+        before[row["combo"]] = row["mask"]
+    assert set(before) == set(range(9))
+
+
+def test_no_combination_without_signals_is_lost(lake: Lake, features: Manifest) -> None:
+    manifest = SignalsJob().run(
+        stage_call("signals", request(long_entry="sma_{fast} > 10 * sma_{slow}", long_exit=None), features), Report()
+    )
+    assert manifest.facts["n_without_entry"] == 18
+    assert [f.rows for f in manifest.files] == [9, 0, 0]
+
+
+@pytest.mark.parametrize("small", [10**12, 0], ids=["in this process", "in a pool of processes"])
+def test_the_bytes_do_not_depend_on_where_the_work_is_done(
+    small: int, lake: Lake, features: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals_job, "SMALL", small)
+    manifest = SignalsJob().run(stage_call("signals", request(), features), Report())
+    assert files_of(manifest) == {
+        name: PINNED[name] for name in ("combos.parquet", "BTCUSDT/0-8.parquet", "ETHUSDT/0-8.parquet")
+    }
+
+
+PINNED: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def _pin(home: Path) -> None:
+    """The bytes that one undisturbed run in this process makes, made once."""
+    if not PINNED:
+        other = Lake(str(home / "pin"))
+        source = features_artifact(other, {"BTCUSDT": bars_table(400), "ETHUSDT": bars_table(300, seed=1)}, SMAS)
+        PINNED.update(files_of(SignalsJob(other).run(stage_call("signals", request(), source), Report())))
+
+
+def test_batches_of_a_killed_run_are_kept(lake: Lake, features: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals_job, "BATCH", 2)
+    call, first, second = stage_call("signals", request(), features), [], []
+
+    def stop_after_three(event: Any) -> None:
+        first.append(event)
+        if event.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SignalsJob().run(call, Report(stop_after_three))
+    assert lake.find(call.artifact_id) is None
+    SignalsJob().run(call, Report(second.append))
+    assert (second[0].done, second[0].total) == (3, 10)
+    assert second[0].rows == first[-1].rows
+    assert len(second) == 1 + 7
+
+
+def test_a_cancelled_run_leaves_no_artifact(lake: Lake, features: Manifest) -> None:
+    call, report = stage_call("signals", request(), features), Report()
+    report.cancelled.set()
+    with pytest.raises(Exception, match="cancelled"):
+        SignalsJob().run(call, report)
+    assert lake.find(call.artifact_id) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "says"),
+    [
+        ({"long_exit": "sma_{fast} < smaa_13"}, "unknown-column", "did you mean sma_13"),
+        ({"long_exit": "sma_{quick} < sma_13"}, "unknown-parameter", "{quick} has no values"),
+        ({"long_entry": "sma_3 > sma_{slow}", "long_exit": None}, "unknown-parameter", "no rule uses {fast}"),
+        ({"long_exit": "AVG(close) < close"}, "rule-not-allowed", "look ahead"),
+        ({"parameters": {"fast": [2, 4], "slow": [8]}}, "unknown-column", "no column sma_4"),
+        ({"parameters": {"fast": [2, 2.5], "slow": [8]}}, "rule-not-allowed", "whole number"),
+        ({"parameters": {"fast": [2], "slow": [8], "combo": [1]}}, "unknown-parameter", "choose another name"),
+    ],
+)
+def test_a_wrong_rule_is_a_named_problem_and_leaves_nothing(
+    changes: dict[str, Any], kind: str, says: str, lake: Lake, features: Manifest
+) -> None:
+    call = stage_call("signals", request(**changes), features)
+    with served(app) as url:
+        (event,) = events(url, "signals", call)
+    assert event["event"] == "failed"
+    assert event["problem"]["type"] == f"urn:tickloom:problem:{kind}"
+    assert event["problem"]["status"] == 422
+    assert says in event["problem"]["detail"]
+    assert lake.find(call.artifact_id) is None
+
+
+def test_an_artifact_of_another_stage_and_an_id_of_other_work_are_refused(lake: Lake, features: Manifest) -> None:
+    made = SignalsJob().run(stage_call("signals", request(), features), Report())
+    with pytest.raises(Exception, match="features are needed"):
+        SignalsJob().run(stage_call("signals", request(), made), Report())
+    wrong = stage_call("signals", request(), features).model_copy(update={"artifact_id": "0" * 64})
+    with pytest.raises(Exception, match="not the id of this request"):
+        SignalsJob().run(wrong, Report())
