@@ -32,7 +32,10 @@ class FeaturesJob:
         """
         lake = self._lake or open_lake()
         request = _request(call)
-        symbols = _symbols(lake.manifest(call.inputs[0]))
+        bars = lake.manifest(call.inputs[0])
+        symbols = _symbols(bars)
+        for symbol in sorted(set(bars.facts.get("symbols", ())) - set(symbols)):
+            report.warn(f"{symbol} has no bars: there are no features of it")
         made = lake.find(call.artifact_id)
         if made is None:
             made = lake.put_manifest(_manifest(call, self._parts(lake, symbols, request, report)))

@@ -1,6 +1,6 @@
 """Bollinger bands."""
 
-from services.features.kernels.rolling import moments, sma
+from services.features.kernels.rolling import moments
 from tickloom.kernel import F64
 
 
@@ -15,6 +15,10 @@ def bbands(x: F64, timeperiod: int, nbdevup: float, nbdevdn: float) -> tuple[F64
     The middle band is `sma`, bit for bit. Source: Bollinger (2001), Bollinger on Bollinger Bands, chapter 7; TA-Lib,
     TA_BBANDS with matype SMA. O(n_bars). Raises ValueError if timeperiod < 1.
     """
-    middle: F64 = sma(x, timeperiod)
-    deviation: F64 = moments(x, timeperiod)[1]
-    return middle + nbdevup * deviation, middle, middle - nbdevdn * deviation
+    middle: F64
+    deviation: F64
+    middle, deviation = moments(x, timeperiod)
+    upper, lower = nbdevup * deviation, -nbdevdn * deviation
+    upper += middle
+    lower += middle
+    return upper, middle, lower

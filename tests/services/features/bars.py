@@ -1,6 +1,7 @@
 """Bars to ask features of: exact decimals in the lake, as the bars stage leaves them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,11 +50,15 @@ def bar_table(n_bars: int, seed: int = 0) -> pa.Table:
     )
 
 
-def put_bars(lake: Lake, files: Mapping[str, pa.Table], stage: str = "bars") -> Manifest:
+def put_bars(
+    lake: Lake, files: Mapping[str, pa.Table], stage: str = "bars", facts: dict[str, Any] | None = None
+) -> Manifest:
     """Store tables as an artifact of bars and return its manifest."""
     entries = tuple(lake.add_table(name, table) for name, table in files.items())
     made = digest({"stage": stage, "files": [[entry.name, entry.sha256] for entry in entries]})
-    return lake.put_manifest(Manifest(id=made, stage=stage, version=1, request={}, inputs=(), files=entries))
+    return lake.put_manifest(
+        Manifest(id=made, stage=stage, version=1, request={}, inputs=(), files=entries, facts=facts or {})
+    )
 
 
 def call_for(bars: Manifest | str, request: FeaturesRequest = EVERY_FEATURE) -> StageCall:

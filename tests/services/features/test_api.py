@@ -17,10 +17,8 @@ from tickloom.lake import Lake, open_lake
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[Lake]:
-    open_lake.cache_clear()
-    yield open_lake()
-    open_lake.cache_clear()
+def lake(home: Path) -> Lake:
+    return open_lake()
 
 
 @pytest.fixture

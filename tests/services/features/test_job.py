@@ -9,6 +9,7 @@ import pytest
 
 from services.features.domain.errors import BarsIncomplete, BarsOutOfOrder, NotBars
 from services.features.job import FeaturesJob
+from services.features.kernels.atr import atr
 from services.features.kernels.rsi import rsi
 from services.features.kernels.zscore import zscore
 from tests.services.features.bars import EVERY_FEATURE, bar_table, call_for, put_bars
@@ -42,7 +43,8 @@ def test_a_symbol_keeps_its_bars_and_gains_a_column_for_each_feature(lake: Lake)
         kept = pa.types.is_integer(bars[name].type)
         assert out[name].type == (bars[name].type if kept else pa.float64())
         assert out[name].to_pylist() == [x if kept else float(x) for x in bars[name].to_pylist()], name
-    close, volume = floats(bars["close"]), floats(bars["volume"])
+    high, low, close, volume = (floats(bars[name]) for name in ("high", "low", "close", "volume"))
+    np.testing.assert_array_equal(floats(out["atr_14"]), atr(high, low, close, 14))
     np.testing.assert_array_equal(floats(out["rsi_14"]), rsi(close, 14))
     np.testing.assert_array_equal(floats(out["volume_zscore_15"]), zscore(volume, 15))
 
@@ -101,8 +103,8 @@ def test_an_ema_has_not_settled_much_before_it_says_so(lake: Lake) -> None:
 
 
 def test_bars_in_one_file_or_in_many_give_the_same_bytes(lake: Lake) -> None:
-    bars = bar_table(400)
-    parts = {f"BTCUSDT/2022-01-0{day + 1}.parquet": bars.slice(day * 150, 150) for day in range(3)}
+    bars = bar_table(40_000)
+    parts = {f"BTCUSDT/2022-01-0{day + 1}.parquet": bars.slice(day * 15_001, 15_001) for day in range(3)}
     one = run(lake, put_bars(lake, {"BTCUSDT.parquet": bars}))
     many = run(lake, put_bars(lake, parts))
     assert [entry.sha256 for entry in one.files] == [entry.sha256 for entry in many.files]
@@ -127,6 +129,13 @@ def test_tasks_are_named_after_their_symbols_and_end_in_one_manifest(
 
 def _sha(lake: Lake, symbol: str, seed: int) -> str:
     return run(lake, put_bars(lake, {f"{symbol}.parquet": bar_table(60, seed)})).files[0].sha256
+
+
+def test_two_requests_over_the_same_bars_are_two_computations(lake: Lake) -> None:
+    bars = put_bars(lake, {"BTCUSDT.parquet": bar_table(60)})
+    few = FeaturesRequest.model_validate({"features": [{"name": "sma", "timeperiod": 5}]})
+    assert run(lake, bars).id != run(lake, bars, few).id
+    assert table_of(lake, run(lake, bars, few)).column_names[-2:] == ["n_trades", "sma_5"]
 
 
 def test_a_second_call_computes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +177,15 @@ def test_a_symbol_with_too_few_bars_gets_empty_columns_and_a_warning(lake: Lake)
     assert warning == f"BTCUSDT has 14 bars, too few for any value of {names}"
 
 
-def test_a_symbol_without_bars_gives_a_table_without_rows(lake: Lake) -> None:
+def test_a_symbol_that_closed_no_bar_is_left_out_with_a_warning(lake: Lake) -> None:
+    seen: list[Progress] = []
+    bars = put_bars(lake, {"BTCUSDT.parquet": bar_table(60)}, facts={"symbols": {"BTCUSDT": {}, "DOGEUSDT": {}}})
+    made = FeaturesJob(lake).run(call_for(bars), Report(seen.append))
+    assert [entry.name for entry in made.files] == ["BTCUSDT.parquet"]
+    assert seen[-1].warnings == ("DOGEUSDT has no bars: there are no features of it",)
+
+
+def test_a_file_without_rows_gives_a_table_without_rows(lake: Lake) -> None:
     out = table_of(lake, run(lake, put_bars(lake, {"BTCUSDT.parquet": bar_table(5).slice(0, 0)})))
     assert out.num_rows == 0
     assert out.column_names[-1] == "volume_zscore_15"
