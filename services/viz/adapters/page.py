@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.viz.domain.words import CATALOGUE
+from services.viz.domain.words import CATALOGUE, inline
 
 ASSETS = Path(__file__).parent / "assets"
 LIBRARY = "lightweight-charts.standalone.production.js"
@@ -79,6 +79,7 @@ def _metric(name: str) -> dict[str, Any]:
     metric = CATALOGUE[name]
     return {
         "label": metric.label,
+        "inline": inline(name),
         "unit": metric.unit,
         "good": metric.good,
         "middle": metric.middle,

@@ -72,7 +72,10 @@ def _picture(symbols: Sequence[SymbolRun], title: str, draw: Callable[[Axes, Sym
     rows = math.ceil(len(symbols) / columns)
     height = 4.4 if rows == 1 else 0.7 + 2.7 * rows
     figure = Figure(figsize=(10, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=11, fontweight="bold", color=INK, x=0.012, ha="left")
+    figure.suptitle(title, fontsize=11, fontweight="bold", color=INK, x=0.014, ha="left", wrap=True)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(w_pad=0.14, h_pad=0.1)  # type: ignore[call-arg]
     panels = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
     for axes, run in zip(panels, symbols, strict=False):
         draw(axes, run)

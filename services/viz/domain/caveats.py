@@ -8,7 +8,7 @@ from typing import Literal
 
 from services.viz.domain.curve import curve_metrics, disagreements
 from services.viz.domain.run import SymbolRun, Value
-from services.viz.domain.words import CATALOGUE, percent, plural, signed, span
+from services.viz.domain.words import CATALOGUE, inline, percent, plural, signed, span
 
 FEW_TRADES = 30
 SHORT_DAYS = 90
@@ -57,7 +57,7 @@ def _contradictions(run: SymbolRun, initial_cash: float) -> list[Caveat]:
 
 
 def _undefined_objective(run: SymbolRun, objective: str) -> list[Caveat]:
-    if run.metrics().get(objective) is not None:
+    if run.metrics().get(objective) is not None or len(run.trials.combo) < 2:
         return []
     label = CATALOGUE[objective].label
     return [Caveat("warning", "No trial is best", f"{label} is undefined for every trial: the first one is shown.")]
@@ -77,7 +77,7 @@ def _short(run: SymbolRun) -> list[Caveat]:
     days = float(run.bars.ts_close[-1] - run.bars.ts_open[0]) / DAY_US
     if days >= SHORT_DAYS:
         return []
-    text = f"The data span {span(days)}. Yearly figures carry that stretch on to 365 days, and grow wild in doing so."
+    text = f"The data span {span(days)}. Yearly figures carry it on to 365 days, which exaggerates."
     return [Caveat("warning", "A short stretch of time", text)]
 
 
@@ -85,7 +85,7 @@ def _selection(run: SymbolRun, objective: str) -> list[Caveat]:
     n_trials = len(run.trials.combo)
     if n_trials < 2:
         return []
-    label = CATALOGUE[objective].label.lower()
+    label = inline(objective)
     text = f"The trial shown is the best of {n_trials:,} by {label}, chosen on the same data that it is judged on."
     luck = expected_best_sharpe(run.trials.metrics["sharpe_ratio"])
     best = run.metrics()["sharpe_ratio"]

@@ -40,15 +40,19 @@ def title(run: Run, wanted: str) -> str:
     """Return the report's name: the wanted one, or the symbols, bars and days."""
     if wanted:
         return wanted
+    return f"{_who(run)} on {bars_text(run.request('bars'))}, {_days(run)}"
+
+
+def _who(run: Run) -> str:
     names = [one.symbol for one in run.symbols]
-    who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{who} on {bars_text(run.request('bars'))}, {_days(run)}"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def sheet(run: Run, wanted_title: str, artifact_id: str) -> Fields:
     """Return the whole report as plain values for its template."""
     return {
         "title": title(run, wanted_title),
+        "headline": wanted_title or _who(run),
         "id": artifact_id,
         "days": _days(run),
         "bars": bars_text(run.request("bars")),

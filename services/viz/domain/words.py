@@ -55,6 +55,12 @@ CATALOGUE: dict[str, Metric] = {
 """Metric name -> how it is shown, in the order of the report."""
 
 
+def inline(name: str) -> str:
+    """Return a metric's label as it stands within a sentence."""
+    label = CATALOGUE[name].label
+    return label if label.startswith(("Sharpe", "Sortino", "Calmar")) else label[0].lower() + label[1:]
+
+
 def why_undefined(name: str, n_trades: int | float | None = None) -> str:
     """Return why a metric has no value, as a clause to follow "n/a:"."""
     if n_trades == 0 and name in ("win_rate", "profit_factor", "sharpe_ratio", "sortino_ratio", "calmar_ratio"):

@@ -41,7 +41,9 @@ class Market:
         rng = np.random.default_rng(self.seed)
         n = self.n_bars
         spread = 0.006 * np.exp(0.5 * np.sin(np.linspace(0, 25, n)) + 0.25 * rng.standard_normal(n))
-        step = np.zeros(n) if self.flat else spread * rng.standard_t(4, n) * 0.7 + 0.0006 * np.sin(np.linspace(0, 14, n))
+        step = (
+            np.zeros(n) if self.flat else spread * rng.standard_t(4, n) * 0.7 + 0.0006 * np.sin(np.linspace(0, 14, n))
+        )
         close = np.maximum(np.rint(self.start_price * np.exp(np.cumsum(step)) * 100), 100).astype(np.int64)
         opened = np.concatenate([close[:1], close[:-1]])
         wick = np.zeros((2, n)) if self.flat else np.abs(rng.standard_normal((2, n))) * spread * close * 0.4
@@ -60,7 +62,9 @@ class Setting:
     """A whole run: markets, the grid of moving averages, the account."""
 
     markets: Sequence[Market] = field(default_factory=lambda: (Market("BTCUSDT"), Market("ETHUSDT", seed=3)))
-    parameters: Mapping[str, Sequence[int | float]] = field(default_factory=lambda: {"fast": (5, 10, 20), "slow": (30, 60)})
+    parameters: Mapping[str, Sequence[int | float]] = field(
+        default_factory=lambda: {"fast": (5, 10, 20), "slow": (30, 60)}
+    )
     account: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=lambda: {"kind": "dollar", "threshold": "1000000"})
     shorts: bool = False
@@ -92,10 +96,20 @@ def record(source: str, n_read: int, **changes: Any) -> dict[str, Any]:
     digest = f"{abs(hash((len(source), n_read))) % 16**12:012x}" * 6
     gaps = {"count": 0, "missing": 0, "longest": 0, "first": []}
     return {
-        "source": source, "served_sha256": digest[:64], "computed_sha256": digest[:64], "bytes": n_read * 11, "header": False,
-        "time_unit": "us", "rows_read": n_read, "rows": n_read, "dropped": {"sentinel": 0, "other_day": 0, "duplicate": 0},
-        "counts": {"out_of_order": 0}, "id_gaps": gaps, "time_gaps": gaps, "missing_days": [],
-    } | changes  # fmt: skip
+        "source": source,
+        "served_sha256": digest[:64],
+        "computed_sha256": digest[:64],
+        "bytes": n_read * 11,
+        "header": False,
+        "time_unit": "us",
+        "rows_read": n_read,
+        "rows": n_read,
+        "dropped": {"sentinel": 0, "other_day": 0, "duplicate": 0},
+        "counts": {"out_of_order": 0},
+        "id_gaps": gaps,
+        "time_gaps": gaps,
+        "missing_days": [],
+    } | changes
 
 
 class Builder:
@@ -104,29 +118,51 @@ class Builder:
     def __init__(self, folder: Path) -> None:
         self.lake = Lake(str(folder))
 
-    def put(self, stage: str, request: dict[str, Any], inputs: tuple[str, ...], files: Sequence[Any], facts: Any = None) -> Manifest:
+    def put(
+        self, stage: str, request: dict[str, Any], inputs: tuple[str, ...], files: Sequence[Any], facts: Any = None
+    ) -> Manifest:
         identity = artifact_id(stage, 1, request, inputs)
-        manifest = Manifest(id=identity, stage=stage, version=1, request=request, inputs=inputs, files=tuple(files), facts=facts or {})
+        manifest = Manifest(
+            id=identity, stage=stage, version=1, request=request, inputs=inputs, files=tuple(files), facts=facts or {}
+        )
         return self.lake.put_manifest(manifest)
 
     def backtest(self, setting: Setting) -> Manifest:
         """Return the manifest of a finished backtest."""
         lake, symbols = self.lake, [market.symbol for market in setting.markets]
-        records = setting.quality or [record(f"{s}-aggTrades-2022-01.zip", 120_000 + 7 * i) for i, s in enumerate(symbols)]
+        records = setting.quality or [
+            record(f"{s}-aggTrades-2022-01.zip", 120_000 + 7 * i) for i, s in enumerate(symbols)
+        ]
         download = self.put(
-            "download", {"symbols": symbols, "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"}, (),
+            "download",
+            {"symbols": symbols, "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"},
+            (),
             [lake.add_bytes(f"quality/{i}.json", orjson.dumps(one)) for i, one in enumerate(records)],
             {"quality": {"missing_days": {}, "repaired_days": {}}},
-        )  # fmt: skip
+        )
         columns = {market.symbol: market.columns() for market in setting.markets}
-        bars = self.put("bars", {"spec": dict(setting.spec)}, (download.id,), [e for s in symbols for e in self.bars(s, columns[s])])
-        features = self.put("features", {"features": [{"name": "sma", "timeperiod": [5, 20]}]}, (bars.id,),
-                            [lake.add_table(f"{s}.parquet", priced(columns[s])) for s in symbols])  # fmt: skip
-        request = {"long_entry": setting.rule, "long_exit": "sma_{fast} < sma_{slow}", "short_entry": None, "short_exit": None,
-                   "parameters": {k: list(v) for k, v in setting.parameters.items()}, "trigger": "rising_edge"}  # fmt: skip
+        bars = self.put(
+            "bars", {"spec": dict(setting.spec)}, (download.id,), [e for s in symbols for e in self.bars(s, columns[s])]
+        )
+        features = self.put(
+            "features",
+            {"features": [{"name": "sma", "timeperiod": [5, 20]}]},
+            (bars.id,),
+            [lake.add_table(f"{s}.parquet", priced(columns[s])) for s in symbols],
+        )
+        request = {
+            "long_entry": setting.rule,
+            "long_exit": "sma_{fast} < sma_{slow}",
+            "short_entry": None,
+            "short_exit": None,
+            "parameters": {k: list(v) for k, v in setting.parameters.items()},
+            "trigger": "rising_edge",
+        }
         signals = self.put("signals", request, (features.id,), self.signals(columns, setting))
         account = BacktestRequest.model_validate(dict(setting.account)).canonical()
-        call = StageCall(artifact_id=artifact_id("backtest", 1, account, (signals.id,)), request=account, inputs=(signals.id,))
+        call = StageCall(
+            artifact_id=artifact_id("backtest", 1, account, (signals.id,)), request=account, inputs=(signals.id,)
+        )
         return BacktestJob(lake).run(call, Report())
 
     def bars(self, symbol: str, columns: Mapping[str, np.ndarray]) -> list[Any]:

@@ -1,5 +1,6 @@
 // Candles with trades and volume, equity against buy-and-hold, drawdown: three panes over one axis of time.
 const charts = [];
+const PANES = ["", "Equity, and buy and hold", "Drawdown"];
 
 function paint(view) {
   const ink = colour("ink"), line = colour("line"), up = colour("up"), down = colour("down"), own = colour("own"), other = colour("other");
@@ -18,7 +19,14 @@ function paint(view) {
   s.held.applyOptions({ color: other });
   for (const name of ["low", "high"]) if (s[name]) s[name].applyOptions({ color: faded(own, 0.35) });
   s.drawdown.applyOptions({ lineColor: down, topColor: faded(down, 0.05), bottomColor: faded(down, 0.3) });
+  view.names.forEach((name, i) => name.applyOptions({ lines: [{ text: PANES[i], color: colour("quiet"), fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily }] }));
   mark(view);
+}
+
+// The nearer the marks are to each other on the screen, the smaller they are: 0 dots, 1 small, 2 full size.
+function markLevel(view) {
+  const gap = (view.chart.timeScale().options().barSpacing * view.d.time.length) / (view.n_marks || 1);
+  return gap >= 12 ? 2 : gap >= 5 ? 1 : 0;
 }
 
 // Trades per candle and kind, so that a merged candle with many trades carries one mark with their number.
@@ -37,19 +45,28 @@ function mark(view) {
     { position: "aboveBar", shape: "circle", color: colour("own") },
     { position: "aboveBar", shape: "square", color: colour("warn") },
   ];
+  view.n_marks = found.size;
+  view.level = markLevel(view);
+  const size = [0.25, 0.6, 1][view.level];
   const marks = [...found.keys()].sort((a, b) => a - b).map((key) => {
     const many = found.get(key);
-    return { time: d.time[Math.floor(key / 4)], ...kinds[key % 4], size: d.time.length > 1500 ? 0.6 : 1, text: many > 1 ? String(many) : undefined };
+    return { time: d.time[Math.floor(key / 4)], ...kinds[key % 4], size, text: many > 1 && view.level ? String(many) : undefined };
   });
   view.marks.setMarkers(marks);
+}
+
+// A drawdown's scale ends at zero, and has a height even where there was none.
+function upToZero(original) {
+  const found = original();
+  return { priceRange: { minValue: Math.min(found ? found.priceRange.minValue : 0, -0.001), maxValue: 0 }, margins: { above: 6, below: 6 } };
 }
 
 function drawChart(article, d) {
   const L = LightweightCharts, box = article.querySelector(".chart");
   const chart = L.createChart(box, { autoSize: true, localization: { locale: "en-GB" },
     rightPriceScale: { minimumWidth: 76 },
-    timeScale: { timeVisible: true, secondsVisible: d.time.length > 1 && d.time[1] - d.time[0] < 60, rightOffset: 2, maxBarSpacing: 40, minBarSpacing: 0.05 } });
-  const priceFormat = { type: "price", precision: d.places, minMove: Math.pow(10, -d.places) };
+    timeScale: { timeVisible: true, secondsVisible: d.time.some((time) => time % 60), rightOffset: 2, maxBarSpacing: 40, minBarSpacing: 0.05 } });
+  const priceFormat = { type: "custom", minMove: Math.pow(10, -d.places), formatter: (v) => (v < 0 ? "" : fixed(v, d.places)) };
   const money = { type: "custom", minMove: 0.01, formatter: (v) => fixed(v, Math.abs(v) >= 100000 ? 0 : 2) };
   const rate = { type: "custom", minMove: 0.0001, formatter: (v) => fixed(v * 100, 1) + THIN + "%" };
   const quietLine = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
@@ -61,7 +78,7 @@ function drawChart(article, d) {
   series.held = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 1.5, priceLineVisible: false, crosshairMarkerVisible: false }, 1);
   if (d.equity_low) for (const name of ["low", "high"]) series[name] = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 1, ...quietLine }, 1);
   series.equity = chart.addSeries(L.LineSeries, { priceFormat: money, lineWidth: 2, priceLineVisible: false }, 1);
-  series.drawdown = chart.addSeries(L.AreaSeries, { priceFormat: rate, lineWidth: 1, invertFilledArea: true, priceLineVisible: false, lastValueVisible: false }, 2);
+  series.drawdown = chart.addSeries(L.AreaSeries, { priceFormat: rate, lineWidth: 1, invertFilledArea: true, autoscaleInfoProvider: upToZero, priceLineVisible: false, lastValueVisible: false }, 2);
   [11, 6, 4].forEach((factor, i) => chart.panes()[i].setStretchFactor(factor));
   const line = (values) => d.time.map((time, i) => ({ time, value: values[i] }));
   series.candles.setData(d.time.map((time, i) => ({ time, open: d.open[i], high: d.high[i], low: d.low[i], close: d.close[i] })));
@@ -69,10 +86,13 @@ function drawChart(article, d) {
   if (d.equity_low) { series.low.setData(line(d.equity_low)); series.high.setData(line(d.equity_high)); }
   series.equity.setData(line(d.equity));
   series.drawdown.setData(line(d.drawdown));
-  const view = { chart, series, d, box, showTrades: true, marks: L.createSeriesMarkers(series.candles, []) };
+  const names = chart.panes().map((pane) => L.createTextWatermark(pane, { horzAlign: "left", vertAlign: "top", lines: [] }));
+  const view = { chart, series, d, box, names, showTrades: true, marks: L.createSeriesMarkers(series.candles, []) };
   charts.push(view);
   paint(view);
   whole(view);
+  mark(view);
+  chart.timeScale().subscribeVisibleLogicalRangeChange(() => requestAnimationFrame(() => markLevel(view) !== view.level && mark(view)));
   legend(article, view);
   tools(article, view);
   return view;
@@ -86,11 +106,13 @@ function whole(view) {
 
 function legend(article, view) {
   const { d } = view, node = article.querySelector(".legend");
-  const at = new Map(d.time.map((time, i) => [time, i]));
+  const at = new Map(d.time.map((time, i) => [time, i])), seconds = d.time.some((time) => time % 60);
   const item = (label, text, cls) => el("span", { class: cls || "" }, label + " ", el("b", {}, text));
+  const clock = (s) => (seconds ? moment(s) : moment(s).slice(0, 16));
+  node.classList.toggle("long", Boolean(d.equity_low));
   function say(i) {
     const p = (value) => price(value, d.places);
-    const begun = moment(d.from[i]), known = moment(d.time[i]);
+    const begun = clock(d.from[i]), known = clock(d.time[i]);
     node.replaceChildren(el("b", {}, begun.slice(0, 10) === known.slice(0, 10) ? `${begun} – ${known.slice(11)}` : `${begun} – ${known}`),
       item("O", p(d.open[i])), item("H", p(d.high[i])), item("L", p(d.low[i])), item("C", p(d.close[i])), item("Volume", amount(d.volume[i])),
       item("Equity", fixed(d.equity[i], 2), "own"),

@@ -50,7 +50,7 @@ function shade(node, shading, value) {
   const [hue, part] = shading.of(value);
   node.style.setProperty("--hue", `var(--${hue})`);
   node.style.setProperty("--mix", `${Math.round(part * 82)}%`);
-  if (part > 0.8) node.classList.add("full");
+  if (part > 0.9) node.classList.add("full");
 }
 
 function trialTip(node, t, i) {
@@ -132,7 +132,7 @@ function extremes(t, metric, names) {
       class: (i) => (["total_return", "cagr"].includes(name) ? tone(t.metrics[name][i]) : "") })),
   ];
   const table = (title, rows) => el("div", {}, el("h3", {}, title), sortedTable(columns, rows, { now: n }, (i) => i === t.best).table);
-  const label = data.metrics[metric].label.toLowerCase();
+  const label = data.metrics[metric].inline;
   const way = data.metrics[metric].good ? ["Best", "Worst"] : ["Highest", "Lowest"];
   const notes = undefinedOnes ? [el("p", { class: "quiet" }, `${fixed(undefinedOnes, 0)} of ${fixed(t.combo.length, 0)} trials have no ${label}: ${data.metrics[metric].undefined}.`)] : [];
   return ranked.length ? [table(`${way[0]} ${n} by ${label}`, ranked.slice(0, n)), table(`${way[1]} ${n} by ${label}`, ranked.slice(-n).reverse()), ...notes] : notes;
