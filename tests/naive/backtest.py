@@ -1,9 +1,13 @@
 """The backtest again, slow and obvious: one bar after the other, in exact fractions.
 
-Floats go in as the fractions that they are, so nothing here is rounded; the engine is to agree to 1e-9.
+Floats go in as the fractions that they are, so nothing here is rounded; the engine is to agree to 1e-9. Over a year of
+bars the fractions grow too long: `decimals()` makes the same code work in 50 digits.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 from math import sqrt
@@ -12,15 +16,27 @@ from typing import Any
 DAY_US = 86_400_000_000
 
 
+@contextmanager
+def decimals() -> Iterator[None]:
+    """Work in decimals of 50 digits inside the block."""
+    exact = globals()["Fraction"]
+    globals()["Fraction"] = Decimal
+    try:
+        with localcontext(prec=50):
+            yield
+    finally:
+        globals()["Fraction"] = exact
+
+
 @dataclass
 class Account:
     """The whole state between two events."""
 
     cash: Fraction
-    position: Fraction = Fraction(0)
+    position: Fraction | int = 0
     trade: dict[str, Any] | None = None
     trades: list[dict[str, Any]] = field(default_factory=list)
-    curve: list[tuple[Fraction, Fraction, Fraction]] = field(default_factory=list)
+    curve: list[tuple[Fraction, Fraction | int, Fraction]] = field(default_factory=list)
 
 
 def _enter(account: Account, bar: int, side: int, price: Fraction, rules: dict[str, Fraction]) -> None:
@@ -42,7 +58,7 @@ def _leave(account: Account, bar: int, price: Fraction, reason: str, rules: dict
     fill = price * (1 - trade["side"] * rules["slippage_rate"])
     fee = fill * trade["quantity"] * rules["commission_rate"]
     account.cash += account.position * fill - fee
-    account.position = Fraction(0)
+    account.position = 0
     pnl = trade["side"] * trade["quantity"] * (fill - trade["entry_fill"]) - trade["fees"] - fee
     account.trades.append(
         trade | {"exit_bar": bar, "exit_fill": fill, "reason": reason, "fees": trade["fees"] + fee, "pnl": pnl}

@@ -19,7 +19,7 @@ def clean_frame(columns: Mapping[str, F64], wanted: Iterable[str]) -> pl.DataFra
     return frame.with_columns(pl.col(name.removeprefix(PREVIOUS)).shift(1).alias(name) for name in shifted)
 
 
-def truth(frame: pl.DataFrame, rule: str, sql: str) -> I8:
+def truth(frame: pl.DataFrame, n_bars: int, rule: str, sql: str) -> I8:
     """Return what `sql` says of each bar, (n_bars,): 1 true, 0 false, -1 unknown.
 
     The grammar has let through nothing but operations on one bar; that Polars read it so is checked all the same.
@@ -33,7 +33,7 @@ def truth(frame: pl.DataFrame, rule: str, sql: str) -> I8:
         raise RuleNotAllowed(rule, 0, f"Polars reads it as {expression}")
     result = frame.lazy().select(expression.alias("truth")).collect()["truth"]
     if not expression.meta.root_names() and result.len() == 1:  # a rule without a column says the same of every bar
-        result = result.new_from_index(0, frame.height)
-    if result.dtype != pl.Boolean or result.len() != frame.height:
+        result = result.new_from_index(0, n_bars)
+    if result.dtype != pl.Boolean or result.len() != n_bars:
         raise RuleNotAllowed(rule, 0, f"it is not one truth a bar: Polars reads it as {expression}")
     return result.cast(pl.Int8).fill_null(-1).to_numpy().astype(np.int8)

@@ -53,7 +53,7 @@ class Rules:
                 return never
             sql = to_sql(rule, bind(rule, self.trees[rule], combination))
             if sql not in seen:
-                seen[sql] = truth(frame, rule, sql)
+                seen[sql] = truth(frame, n_bars, rule, sql)
             return seen[sql]
 
         masks = []

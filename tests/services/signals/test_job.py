@@ -1,6 +1,5 @@
 """The signals stage over real HTTP and a real lake."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,8 @@ def request(**changes: Any) -> SignalsRequest:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[Lake]:
-    open_lake.cache_clear()
-    yield open_lake()
-    open_lake.cache_clear()
+def lake(home: Path) -> Lake:
+    return open_lake()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def said(text: str, **parameters: float) -> list[bool | None]:
     columns = {name: np.array(values) for name, values in COLUMNS.items()}
     node = bind("long_entry", parse("long_entry", text), parameters)
     check_columns("long_entry", node, list(columns))
-    result = truth(clean_frame(columns, columns_of(node)), "long_entry", to_sql("long_entry", node))
+    result = truth(clean_frame(columns, columns_of(node)), 8, "long_entry", to_sql("long_entry", node))
     return [{-1: None, 0: False, 1: True}[t] for t in result.tolist()]
 
 
@@ -151,22 +151,25 @@ def test_parameters_stand_for_numbers_and_parts_of_names() -> None:
 
 
 HOSTILE = [
-    "AVG(close) > 1", "close > avg(close)", "SUM(a) > 0", "a > MAX(a)", "MIN(a) < a", "COUNT(a) > 1", "STDDEV(a) > 1",
-    "MEDIAN(a) > a", "FIRST(a) = a", "LAST(a) = a", "QUANTILE_CONT(a, 0.5) > a", "LAG(a) > a", "LEAD(a) > a", "LEAD(a, 1) > a",
-    "a > LAG(a) OVER (ORDER BY b)", "a > 1 OVER (ORDER BY b)", "ROW_NUMBER() OVER () > 1", "SUM(a) OVER (PARTITION BY b) > 1",
-    "a > (SELECT 1)", "a IN (SELECT b FROM df)", "EXISTS (SELECT 1)", "a > ALL (SELECT b FROM df)", "a > 1; DROP TABLE df",
-    "a > 1 -- comment", "a > 1 /* comment */", "a > 1 UNION SELECT 1", "a IN (1, 2)", "a LIKE 'x'", "a = 'x'", "a::int > 1",
-    "CAST(a AS INT) > 1", "CASE WHEN a > 1 THEN TRUE END", "a > TRUE", "TRUE", "NULL", "a > NULL", "a IS TRUE", "a", "1", "",
-    " ", "a > ", "> a", "a >> 1", "a | b > 1", "a & b > 1", "a ^ 2 > 1", "a ~ 'x'", "a || b > 1", "a == 1", "a => 1", "a < b < 3",
-    "(a > 1", "a > 1)", "()", "a > (b > 1)", "(a > 1) + 1 > 1", "a AND b", "NOT a", "-(a > 1) > 0", "a > 1 AND", "AND a > 1",
-    "a > 1 b > 2", "df.a > 1", '"a" > 1', "`a` > 1", "[a] > 1", "a[0] > 1", "a.b > 1", "*", "a > *", "a > 1e999", "a > 1..2",
-    "a > 0x10", "a > 1_000", "a > 12abc", "@a > 1", "$a > 1", "a > ?", "a > :x", "a > \u00e4", "\u0430 > 1", "a > \uff11", "a\x00 > 1",
-    "a > '\\''", "{a > 1", "a > {A}", "a > {x y}", "a > {}", "a > {__class__}", "{x}a > 1", "a > {x}{x}", "a > 1{x}", "a{ > 1",
-    "__import__('os').system('id') > 1", "eval('1') > 0", "pg_sleep(10) > 1", "READ_CSV('/etc/passwd') > 1", "SQRT(a) > 1",
-    "EXP(EXP(a)) > 1", "REPEAT(a, 1000000000) > 1", "RANDOM() > 0.5", "NOW() > 1", "COALESCE(a, 1) > 1", "IF(a > 1, 1, 2) > 1",
-    "ABS() > 1", "ABS(a, b) > 1", "GREATEST(a) > 1", "ABS(a > 1) > 0", "ABS(*) > 1", "ABS(DISTINCT a) > 1", "abs > (1",
-    "a IS NULL NULL", "a + 1 IS NULL", "a IS 1", "a NOT 1", "a BETWEEN 1", "a BETWEEN 1 AND", "a BETWEEN 1 OR 2", "a NOT NULL",
-    "interval '1' day > 1", "a XOR b", "a DIV 2 > 1", "a > 1 LIMIT 1", "SELECT a FROM df", "a > 1 ORDER BY a",
+    "AVG(close) > 1", "close > avg(close)", "SUM(a) > 0", "a > MAX(a)", "MIN(a) < a", "COUNT(a) > 1",
+    "STDDEV(a) > 1", "MEDIAN(a) > a", "FIRST(a) = a", "LAST(a) = a", "QUANTILE_CONT(a, 0.5) > a", "LAG(a) > a",
+    "LEAD(a) > a", "LEAD(a, 1) > a", "a > LAG(a) OVER (ORDER BY b)", "a > 1 OVER (ORDER BY b)",
+    "ROW_NUMBER() OVER () > 1", "SUM(a) OVER (PARTITION BY b) > 1", "a > (SELECT 1)", "a IN (SELECT b FROM df)",
+    "EXISTS (SELECT 1)", "a > ALL (SELECT b FROM df)", "a > 1; DROP TABLE df", "a > 1 -- comment",
+    "a > 1 /* comment */", "a > 1 UNION SELECT 1", "a IN (1, 2)", "a LIKE 'x'", "a = 'x'", "a::int > 1",
+    "CAST(a AS INT) > 1", "CASE WHEN a > 1 THEN TRUE END", "a > TRUE", "TRUE", "NULL", "a > NULL", "a IS TRUE", "a",
+    "1", "", " ", "a > ", "> a", "a >> 1", "a | b > 1", "a & b > 1", "a ^ 2 > 1", "a ~ 'x'", "a || b > 1", "a == 1",
+    "a => 1", "a < b < 3", "(a > 1", "a > 1)", "()", "a > (b > 1)", "(a > 1) + 1 > 1", "a AND b", "NOT a",
+    "-(a > 1) > 0", "a > 1 AND", "AND a > 1", "a > 1 b > 2", "df.a > 1", '"a" > 1', "`a` > 1", "[a] > 1", "a[0] > 1",
+    "a.b > 1", "*", "a > *", "a > 1e999", "a > 1..2", "a > 0x10", "a > 1_000", "a > 12abc", "@a > 1", "$a > 1",
+    "a > ?", "a > :x", "a > \xe4", "\u0430 > 1", "a > \uff11", "a\x00 > 1", "a > '\\''", "{a > 1", "a > {A}",
+    "a > {x y}", "a > {}", "a > {__class__}", "{x}a > 1", "a > {x}{x}", "a > 1{x}", "a{ > 1",
+    "__import__('os').system('id') > 1", "eval('1') > 0", "pg_sleep(10) > 1", "READ_CSV('/etc/passwd') > 1",
+    "SQRT(a) > 1", "EXP(EXP(a)) > 1", "REPEAT(a, 1000000000) > 1", "RANDOM() > 0.5", "NOW() > 1",
+    "COALESCE(a, 1) > 1", "IF(a > 1, 1, 2) > 1", "ABS() > 1", "ABS(a, b) > 1", "GREATEST(a) > 1", "ABS(a > 1) > 0",
+    "ABS(*) > 1", "ABS(DISTINCT a) > 1", "abs > (1", "a IS NULL NULL", "a + 1 IS NULL", "a IS 1", "a NOT 1",
+    "a BETWEEN 1", "a BETWEEN 1 AND", "a BETWEEN 1 OR 2", "a NOT NULL", "interval '1' day > 1", "a XOR b",
+    "a DIV 2 > 1", "a > 1 LIMIT 1", "SELECT a FROM df", "a > 1 ORDER BY a",
 ]  # fmt: skip
 
 
@@ -187,7 +190,8 @@ def test_there_are_enough_hostile_rules() -> None:
     [
         ("AVG(a) > 1", "look ahead"), ("a > LAG(a)", "prev_<column>"), ("a > LEAD(a)", "prev_<column>"),
         ("a == 1", "written ="), ("a = 'x'", "every column is a number"), ("a > 1 ; b", "character 7"),
-        ("SQRT(a) > 1", "ABS, GREATEST, LEAST"), ("a AND b > 1", "a number stands where"), ("(a > 1) > 1", "true or false stands"),
+        ("SQRT(a) > 1", "ABS, GREATEST, LEAST"), ("a AND b > 1", "a number stands where"),
+        ("(a > 1) > 1", "true or false stands"),
     ],
 )  # fmt: skip
 def test_a_refusal_says_where_and_why(text: str, says: str) -> None:
@@ -225,10 +229,32 @@ def test_a_rule_at_the_limits_is_read_or_refused_by_name_and_never_misread(text:
     assert len(answer) == 8
 
 
+WORDS = [
+    "a",
+    "b",
+    "sma_{x}",
+    "{x}",
+    "1",
+    "2.5",
+    "AND",
+    "OR",
+    "NOT",
+    "BETWEEN",
+    "IS",
+    "NULL",
+    "ABS",
+    "GREATEST",
+    "AVG",
+    "OVER",
+]
+WORDS += list("+-*/%()<=,")
+
+
 @settings(max_examples=500, deadline=None)
-@given(text=st.text(string.printable + "äß€\x00\u2028", max_size=80) | st.lists(
-    st.sampled_from(["a", "b", "sma_{x}", "{x}", "1", "2.5", "+", "-", "*", "/", "%", "(", ")", "<", ">=", "=", "AND", "OR", "NOT",
-                     "BETWEEN", "IS", "NULL", "ABS", ",", "GREATEST", "AVG", "OVER"]), max_size=20).map(" ".join))  # fmt: skip
+@given(
+    text=st.text(string.printable + "äß€\x00\u2028", max_size=80)
+    | st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)
+)
 def test_any_text_is_a_rule_or_a_named_error(text: str) -> None:
     try:
         node = parse("long_entry", text)
@@ -241,9 +267,14 @@ def test_any_text_is_a_rule_or_a_named_error(text: str) -> None:
 def test_what_polars_is_given_is_row_wise_whatever_polars_would_accept() -> None:
     frame = pl.DataFrame({"a": [1.0, 2.0]})
     with pytest.raises(RuleNotAllowed, match="not one truth a bar"):
-        truth(frame, "long_entry", "AVG(a) > 1")
+        truth(frame, 2, "long_entry", "AVG(a) > 1")
     with pytest.raises(RuleNotAllowed, match="Polars reads it"):
-        truth(frame, "long_entry", "elsewhere > 1")
+        truth(frame, 2, "long_entry", "elsewhere > 1")
+
+
+def test_a_rule_without_a_column_says_the_same_of_every_bar() -> None:
+    rules = Rules.of(SignalsRequest.model_validate({"long_entry": "1 > 0", "trigger": "level"}))
+    assert [mask.tolist() for mask in rules.masks([{}], {}, 3)] == [[1, 1, 1]]
 
 
 def test_rules_are_evaluated_once_per_distinct_sql() -> None:

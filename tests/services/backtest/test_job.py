@@ -1,0 +1,253 @@
+"""The backtest stage over real HTTP and a real lake, behind the real signals stage."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from services.backtest import job as backtest_job
+from services.backtest.api import app
+from services.backtest.domain.metrics import Metrics
+from services.backtest.job import BacktestJob
+from services.signals import job as signals_job
+from services.signals.job import SignalsJob
+from tests.naive import backtest as naive
+from tests.services.signals.stages import SMAS, bars_table, events, features_artifact, files_of, served, stage_call
+from tickloom.contracts.artifact import Manifest
+from tickloom.contracts.backtest import BacktestRequest
+from tickloom.contracts.signals import SignalsRequest
+from tickloom.http import Report
+from tickloom.lake import Lake, open_lake
+
+RULES = {
+    "long_entry": "sma_{fast} > sma_{slow}", "long_exit": "sma_{fast} < sma_{slow}",
+    "short_entry": "sma_{fast} < sma_{slow} AND close < prev_close", "short_exit": "sma_{fast} > sma_{slow}",
+    "parameters": {"fast": [2, 3, 5], "slow": [8, 13, 21]},
+}  # fmt: skip
+BARS = {"BTCUSDT": 400, "ETHUSDT": 300}
+
+
+def request(**changes: Any) -> BacktestRequest:
+    return BacktestRequest.model_validate({"stop_loss_rate": 0.02} | changes)
+
+
+@pytest.fixture
+def lake(home: Path) -> Lake:
+    return open_lake()
+
+
+def signals_in(lake: Lake, **changes: Any) -> Manifest:
+    features = features_artifact(lake, {s: bars_table(n, seed=n) for s, n in BARS.items()}, SMAS)
+    return SignalsJob(lake).run(
+        stage_call("signals", SignalsRequest.model_validate(RULES | changes), features), Report()
+    )
+
+
+@pytest.fixture
+def signals(lake: Lake) -> Manifest:
+    return signals_in(lake)
+
+
+def frame(lake: Lake, manifest: Manifest, name: str) -> pd.DataFrame:
+    return lake.read_table(lake.entry(manifest, name)).to_pandas()
+
+
+def test_a_call_over_http_tells_its_progress_and_ends_with_the_manifest(lake: Lake, signals: Manifest) -> None:
+    call = stage_call("backtest", request(), signals)
+    with served(app) as url:
+        told = events(url, "backtest", call)
+        again = events(url, "backtest", call)
+    progress, last = told[:-1], told[-1]
+    assert [(e["done"], e["total"]) for e in progress] == [(0, 4), (1, 4), (2, 4), (2, 4), (3, 4), (4, 4)]
+    assert {"backtest BTCUSDT 0-8", "backtest ETHUSDT 0-8"} <= {e["message"] for e in progress}
+    assert last["event"] == "finished"
+    assert again == [last]
+    assert [entry["name"] for entry in last["manifest"]["files"]] == [
+        "grid.parquet", "trades/BTCUSDT.parquet", "equity/BTCUSDT.parquet", "trades/ETHUSDT.parquet",
+        "equity/ETHUSDT.parquet", "results.json",
+    ]  # fmt: skip
+
+
+def test_the_grid_has_a_row_per_symbol_and_trial_with_parameters_and_metrics(lake: Lake, signals: Manifest) -> None:
+    manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report())
+    grid = frame(lake, manifest, "grid.parquet")
+    assert list(grid.columns) == ["symbol", "combo", "fast", "slow", *Metrics.__annotations__]
+    assert grid["symbol"].tolist() == ["BTCUSDT"] * 9 + ["ETHUSDT"] * 9
+    assert grid["combo"].tolist() == [*range(9), *range(9)]
+    assert grid["fast"].tolist()[:4] == [2, 2, 2, 3]
+    assert (grid["n_trades"] > 5).all()
+
+
+def test_the_best_trial_by_the_objective_gets_its_trades_and_its_curve(lake: Lake, signals: Manifest) -> None:
+    manifest = BacktestJob().run(stage_call("backtest", request(objective="total_return"), signals), Report())
+    grid = frame(lake, manifest, "grid.parquet")
+    results = json.loads(lake.read_bytes(lake.entry(manifest, "results.json")))
+    assert results == manifest.facts
+    for symbol in BARS:
+        rows = grid[grid["symbol"] == symbol].reset_index(drop=True)
+        best = rows.loc[rows["total_return"].idxmax()]
+        chosen = results["best"][symbol]
+        assert (chosen["combo"], chosen["parameters"]) == (best["combo"], {"fast": best["fast"], "slow": best["slow"]})
+        assert chosen["metrics"]["sharpe_ratio"] == best["sharpe_ratio"]
+        equity, trades = (
+            frame(lake, manifest, f"equity/{symbol}.parquet"),
+            frame(lake, manifest, f"trades/{symbol}.parquet"),
+        )
+        assert equity["equity"].iloc[-1] == best["final_equity"]
+        assert equity["buy_and_hold"].iloc[-1] / 10_000 - 1 == best["buy_and_hold_return"]
+        assert equity["drawdown"].min() == best["max_drawdown"]
+        assert len(trades) == best["n_trades"]
+        assert trades["fees"].sum() == pytest.approx(best["fees_paid"])
+        assert trades["pnl"].sum() == pytest.approx(best["final_equity"] - 10_000)
+
+
+def test_the_whole_stage_equals_the_twin_in_fractions(lake: Lake, signals: Manifest) -> None:
+    manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report())
+    features = frame(lake, lake.ancestor(signals, "features"), "BTCUSDT.parquet")
+    combo = manifest.facts["best"]["BTCUSDT"]["combo"]
+    mask = np.zeros(400, int)
+    changes = frame(lake, signals, "BTCUSDT/0-8.parquet")
+    for row in changes[changes["combo"] == combo].itertuples():
+        mask[row.bar :] = row.mask
+    bars = list(features[["open", "high", "low", "close"]].itertuples(index=False, name=None))
+    rules = {
+        "initial_cash": 1e4,
+        "fraction": 1.0,
+        "commission_rate": 0.001,
+        "slippage_rate": 0.0005,
+        "stop_loss_rate": 0.02,
+    }
+    account = naive.run(bars, mask.tolist(), rules)
+    trades, equity = frame(lake, manifest, "trades/BTCUSDT.parquet"), frame(lake, manifest, "equity/BTCUSDT.parquet")
+    assert trades["reason"].tolist() == [t["reason"] for t in account.trades]
+    assert {"signal", "stop"} <= set(trades["reason"])
+    np.testing.assert_allclose(trades["pnl"], [float(t["pnl"]) for t in account.trades], rtol=1e-9)
+    np.testing.assert_allclose(equity["equity"], [float(row[2]) for row in account.curve], rtol=1e-9)
+    twin = naive.metrics(account, features["ts_close"].tolist(), 1e4)
+    for name, expected in twin.items():
+        assert manifest.facts["best"]["BTCUSDT"]["metrics"][name] == pytest.approx(expected, rel=1e-9), name
+    stops = trades["reason"] == "stop"
+    entered = features["ts_open"].to_numpy()[trades["entry_bar"]]
+    assert (trades["entry_ts"] == entered).all()
+    assert (trades["exit_ts"][stops] == features["ts_close"].to_numpy()[trades["exit_bar"][stops].astype(int)]).all()
+
+
+def test_an_open_trade_has_no_exit(lake: Lake) -> None:
+    signals = signals_in(
+        lake, long_entry="1 > 0", long_exit=None, short_entry=None, short_exit=None, parameters={}, trigger="level"
+    )
+    manifest = BacktestJob().run(stage_call("backtest", request(stop_loss_rate=None), signals), Report())
+    trades = lake.read_table(lake.entry(manifest, "trades/BTCUSDT.parquet")).to_pylist()
+    assert len(trades) == 1
+    assert trades[0]["is_open"] is True
+    assert (trades[0]["exit_ts"], trades[0]["exit_bar"], trades[0]["exit_price"], trades[0]["reason"]) == (
+        None,
+        None,
+        None,
+        "open",
+    )
+    best = manifest.facts["best"]["BTCUSDT"]
+    assert best["parameters"] == {}
+    assert best["metrics"]["total_return"] == best["metrics"]["buy_and_hold_return"]
+    assert best["metrics"]["win_rate"] is None
+
+
+PINNED: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    ("small", "cancel_first"), [(10**12, False), (0, False), (10**12, True)], ids=["inline", "processes", "resumed"]
+)  # fmt: skip
+def test_the_bytes_do_not_depend_on_where_or_in_how_many_attempts_the_work_is_done(
+    small: int, cancel_first: bool, lake: Lake, signals: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest_job, "SMALL", small)
+    call = stage_call("backtest", request(), signals)
+    if cancel_first:
+        report = Report(lambda event: report.cancelled.set() if event.done == 1 else None)
+        with pytest.raises(Exception, match="cancelled"):
+            BacktestJob().run(call, report)
+        assert lake.find(call.artifact_id) is None
+        told: list[Any] = []
+        manifest = BacktestJob().run(call, Report(told.append))
+        assert told[0].done == 1
+    else:
+        manifest = BacktestJob().run(call, Report())
+    PINNED.update(PINNED or files_of(manifest))
+    assert files_of(manifest) == PINNED
+
+
+def test_the_results_do_not_depend_on_the_size_of_a_batch(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = BacktestJob().run(stage_call("backtest", request(), signals_in(lake)), Report())
+    other = Lake(str(lake.url) + "-other")
+    monkeypatch.setattr(signals_job, "BATCH", 2)
+    split = BacktestJob(other).run(stage_call("backtest", request(), signals_in(other)), Report())
+    assert files_of(split) == files_of(whole)
+
+
+def test_a_changed_fee_changes_the_money_and_not_the_signals(lake: Lake, signals: Manifest) -> None:
+    cheap = BacktestJob().run(stage_call("backtest", request(stop_loss_rate=None), signals), Report())
+    dear = BacktestJob().run(
+        stage_call("backtest", request(stop_loss_rate=None, commission_rate=0.002), signals), Report()
+    )
+    assert cheap.id != dear.id
+    assert (
+        frame(lake, dear, "grid.parquet")["final_equity"] < frame(lake, cheap, "grid.parquet")["final_equity"]
+    ).all()
+
+
+def test_an_undefined_objective_everywhere_is_a_warning_and_the_first_trial(lake: Lake) -> None:
+    signals = signals_in(
+        lake, long_entry="close < 0", short_entry=None, short_exit=None, long_exit="sma_{fast} < sma_{slow}"
+    )
+    told: list[Any] = []
+    manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report(told.append))
+    assert manifest.facts["best"]["BTCUSDT"]["combo"] == 0
+    assert any("sharpe_ratio is undefined" in warning for warning in told[-1].warnings)
+    assert frame(lake, manifest, "grid.parquet")["sharpe_ratio"].isna().all()
+    assert lake.read_table(lake.entry(manifest, "trades/BTCUSDT.parquet")).num_rows == 0
+
+
+def failed(lake: Lake, call: Any) -> dict[str, Any]:
+    with served(app) as url:
+        last = events(url, "backtest", call)[-1]
+    assert last["event"] == "failed"
+    assert lake.find(call.artifact_id) is None
+    return dict(last["problem"])
+
+
+def test_bars_with_an_impossible_price_are_a_named_problem(lake: Lake) -> None:
+    bars = bars_table(50)
+    broken = bars.set_column(bars.schema.get_field_index("low"), "low", pa.array([0.0] * 50))
+    features = features_artifact(lake, {"BTCUSDT": broken}, SMAS)
+    rules = SignalsRequest.model_validate({"long_entry": "close > 0"})
+    signals = SignalsJob().run(stage_call("signals", rules, features), Report())
+    problem = failed(lake, stage_call("backtest", request(), signals))
+    assert problem["type"] == "urn:tickloom:problem:bad-prices"
+    assert "BTCUSDT: low of bar 0 is 0.0" in problem["detail"]
+
+
+def test_an_input_that_is_not_signals_is_a_named_problem(lake: Lake, signals: Manifest) -> None:
+    features = lake.ancestor(signals, "features")
+    assert "signals are needed" in failed(lake, stage_call("backtest", request(), features))["detail"]
+
+
+def test_a_parameter_called_like_a_metric_is_a_named_problem(lake: Lake) -> None:
+    signals = signals_in(
+        lake, long_entry="close > {cagr}", long_exit=None, short_entry=None, short_exit=None, parameters={"cagr": [1]}
+    )
+    assert "is the name of a metric" in failed(lake, stage_call("backtest", request(), signals))["detail"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"commission_rate": -0.1}, {"initial_cash": 0}, {"stop_loss_rate": 1.0}, {"leverage": 3}]
+)
+def test_a_request_that_cannot_be_is_a_named_problem(body: dict[str, Any], lake: Lake, signals: Manifest) -> None:
+    call = stage_call("backtest", request(), signals)
+    problem = failed(lake, call.model_copy(update={"request": body, "artifact_id": "1" * 64}))
+    assert problem["status"] == 422
+    assert next(iter(body)) in problem["detail"]
