@@ -1,0 +1,151 @@
+"""The loop that keeps a bounded number of tasks in flight and hands on their results."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import structlog
+
+from tickloom.errors import DeadlinePassed, StageCancelled, WorkerLost
+from tickloom.fanout.cluster import NO_RAY, Cluster, RayBackend
+from tickloom.fanout.local import LocalPool
+from tickloom.fanout.task import Backend, Lost, Result, Task
+from tickloom.settings import settings
+
+log = structlog.get_logger()
+POLL_S = 0.1
+LOST_TRIES = 3
+_END = object()
+
+_local = LocalPool()
+_cluster = Cluster()
+
+
+def map_unordered(
+    tasks: Iterable[Task[Result]],
+    *,
+    small: bool = False,
+    cancelled: threading.Event | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Yield (index of the task, result) as tasks finish, at most 2 per CPU in flight.
+
+    `small` runs the tasks here, one after another: right when all of them together take less than a few tenths of a
+    second. Raises what a task raises; StageCancelled when `cancelled` is set; DeadlinePassed; WorkerLost when a
+    task's process died three times. Outstanding tasks are killed then, and when the caller stops listening.
+    """
+    yield from fold_chains(
+        ([task] for task in tasks), lambda step, _: step, small=small, cancelled=cancelled, warn=warn
+    )
+
+
+def fold_chains(
+    chains: Iterable[Sequence[Any]],
+    step: Callable[[Any, Result | None], Task[Result]],
+    *,
+    small: bool = False,
+    cancelled: threading.Event | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Run each chain's items in order, chains side by side: `step(item, previous result)` makes the next task.
+
+    Yields (index of the chain, result) for every step as it finishes. Errors as in map_unordered.
+    """
+    cancelled = cancelled or threading.Event()
+    if small:
+        yield from _inline(chains, step, cancelled)
+        return
+    backend = _backend(warn or (lambda _: None))
+    waiting = enumerate(chains)
+    running: dict[int, _Running] = {}
+    more = True
+    try:
+        while more or running:
+            while more and len(running) < 2 * backend.width():
+                index, chain = next(waiting, (-1, ()))
+                if index < 0:
+                    more = False
+                elif chain:
+                    running[index] = _Running(iter(chain), step).advance(None, backend)
+            yield from _finished(running, backend, cancelled)
+    finally:
+        for run in running.values():
+            backend.kill(run.handle)
+
+
+class _Running:
+    """A chain at work: the task in flight, and what comes after it."""
+
+    def __init__(self, items: Iterator[Any], step: Callable[[Any, Any], Task[Any]]) -> None:
+        self.items, self.step = items, step
+        self.handle: Any = None
+        self.task: Task[Any] | None = None
+        self.tries, self.since = 0, 0.0
+
+    def advance(self, previous: Any, backend: Backend) -> "_Running":
+        """Submit the task of the next item; without one, `task` is None."""
+        item = next(self.items, _END)
+        self.task = None if item is _END else self.step(item, previous)
+        self.tries = 0
+        return self.submit(backend)
+
+    def submit(self, backend: Backend) -> "_Running":
+        if self.task is not None:
+            self.handle = backend.submit(self.task)
+            self.since = time.monotonic()
+        return self
+
+    def lost(self, lost: Lost, backend: Backend) -> None:
+        """Submit the task again. Raises WorkerLost when it keeps bringing its process down."""
+        assert self.task is not None
+        self.tries += not lost.blameless
+        if self.tries >= LOST_TRIES:
+            raise WorkerLost(self.task.name, self.tries) from lost
+        log.warning("task lost, running it again", task=self.task.name, reason=str(lost))
+        self.submit(backend)
+
+
+def _finished(running: dict[int, _Running], backend: Backend, cancelled: threading.Event) -> Iterator[tuple[int, Any]]:
+    """Wait a moment; yield what finished, and send each chain on its way."""
+    if cancelled.is_set():
+        raise StageCancelled()
+    done = backend.wait([run.handle for run in running.values()], POLL_S)
+    deadline = settings().task_deadline_s
+    for index, run in list(running.items()):
+        assert run.task is not None
+        if run.handle not in done:
+            if time.monotonic() - run.since > deadline:
+                raise DeadlinePassed(run.task.name, deadline)
+            continue
+        try:
+            result = backend.result(run.handle)
+        except Lost as lost:
+            run.lost(lost, backend)
+            continue
+        if run.advance(result, backend).task is None:
+            del running[index]
+        yield index, result
+
+
+def _inline(
+    chains: Iterable[Sequence[Any]], step: Callable[[Any, Any], Task[Any]], cancelled: threading.Event
+) -> Iterator[tuple[int, Any]]:
+    for index, chain in enumerate(chains):
+        result = None
+        for item in chain:
+            if cancelled.is_set():
+                raise StageCancelled()
+            task = step(item, result)
+            result = task.function(*task.args)
+            yield index, result
+
+
+def _backend(warn: Callable[[str], None]) -> Backend:
+    if settings().ray_address == "off":
+        return _local
+    head = _cluster.connect()
+    if head is None:
+        warn(NO_RAY)
+        return _local
+    return RayBackend(head, _local, warn)

@@ -1,0 +1,51 @@
+"""What a task is, and what a place to run tasks must offer."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from tickloom.settings import settings
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Task(Generic[Result]):
+    """A call to make somewhere: `name` is what the dashboard shows, as in `bars BTCUSDT 2022-01-03`."""
+
+    name: str
+    function: Callable[..., Result]
+    args: tuple[Any, ...]
+
+
+class Lost(Exception):
+    """The process that ran a task is gone. `blameless`: not by the task's doing, so it does not count as a try."""
+
+    def __init__(self, reason: str, *, blameless: bool = False) -> None:
+        super().__init__(reason)
+        self.blameless = blameless
+
+
+class Backend(Protocol):
+    """A place where tasks run. A handle stands for a task that was submitted."""
+
+    def width(self) -> int:
+        """Return how many tasks can run at once."""
+
+    def submit(self, task: Task[Any]) -> Any:
+        """Return the task's handle."""
+
+    def wait(self, handles: Sequence[Any], timeout_s: float) -> set[Any]:
+        """Return the handles that are done, as soon as one is; none after `timeout_s`."""
+
+    def result(self, handle: Any) -> Any:
+        """Return what the task of a done handle returned. Raises what it raised, or Lost."""
+
+    def kill(self, handle: Any) -> None:
+        """Stop the task, also while it runs."""
+
+
+def cpus() -> int:
+    """Return how many CPUs to keep busy on this machine."""
+    return settings().cpus or os.cpu_count() or 1
