@@ -7,7 +7,7 @@ from tests.services.viz.lakes import Builder, Market, Setting, viz_call
 from tickloom.http import Report
 
 SMALL = Setting(
-    markets=(Market("BTCUSDT", n_bars=1_200), Market("ETHUSDT", n_bars=1_200, seed=3, irregular=True)),
+    markets=(Market("BTCUSDT", n_bars=2_400), Market("ETHUSDT", n_bars=2_400, seed=3, irregular=True)),
     parameters={"fast": (5, 10, 20), "slow": (30, 40, 60)},
     account={"stop_loss_rate": 0.02},
     shorts=True,
