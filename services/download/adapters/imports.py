@@ -104,11 +104,11 @@ def _read(file: Path) -> pl.DataFrame:
     if file.suffix == ".parquet":
         return pl.read_parquet(file)
     text = b"".join(text_chunks(file))
-    for _ in range(5):  # some vendors put a line about themselves before the header
-        names = {_plain(name) for name in text.split(b"\n", 1)[0].decode("utf-8", "replace").split(",")}
-        if names & set(_TIME):
+    lines = text.split(b"\n", 5)[:5]
+    for n, line in enumerate(lines):  # some vendors put a line about themselves before the header
+        if {_plain(name) for name in line.decode("utf-8", "replace").split(",")} & set(_TIME):
+            text = text.split(b"\n", n)[n]
             break
-        text = text.partition(b"\n")[2]
     return pl.read_csv(io.BytesIO(text), infer_schema=False)
 
 
@@ -171,7 +171,7 @@ def _epoch(times: pl.Series, path: str) -> pl.Series:
             if low <= high // 100:
                 raise FileUnreadable(path, "times are in more than one unit")
             return times * factor
-    if (times % 1_000).any():
+    if (times % 1_000 != 0).any():
         raise FileUnreadable(path, "times are finer than a microsecond")
     return times // 1_000
 
