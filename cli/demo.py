@@ -93,16 +93,11 @@ def _tell(outcome: Outcome, seconds: float, *, as_json: bool) -> None:
         print_json(found | {"seconds": round(seconds, 2), "pipeline_seconds": round(outcome.seconds, 2)})
         return
     best = outcome.results["best"]
-    rows = [
-        [
-            symbol,
-            " ".join(f"{name}={value}" for name, value in chosen["parameters"].items()),
-            *(number(chosen["metrics"][name], kind) for name, kind in SHOWN.items()),
-        ]
-        for symbol, chosen in best.items()
-    ]
+    rows = [["parameters", *(_parameters(chosen) for chosen in best.values())]]
+    for name, kind in SHOWN.items():
+        rows.append([name.replace("_", " "), *(number(chosen["metrics"][name], kind) for chosen in best.values())])
     title = f"best of {outcome.results['n_combos']} combinations by {outcome.results['objective']}"
-    table(title, ["symbol", "parameters", *(">" + name.replace("_", " ") for name in SHOWN)], rows)
+    table(title, ["", *(f">{symbol}" for symbol in best)], rows)
     out = console()
     for warning in outcome.status["warnings"]:
         out.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
@@ -118,6 +113,10 @@ def _tell(outcome: Outcome, seconds: float, *, as_json: bool) -> None:
     ]
     for step in steps:
         out.print(f"  {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _parameters(chosen: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in chosen["parameters"].items())
 
 
 def _say(text: str, *, as_json: bool) -> None:

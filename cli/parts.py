@@ -44,6 +44,8 @@ class Part:
     """Parts are stopped from the highest layer down, so that nobody works on while what it calls goes away."""
     grace_s: float = 2.0
     """Seconds between SIGTERM and SIGKILL; 0 kills at once."""
+    essential: bool = True
+    """Whether the system counts as ready only with it."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,10 @@ def _flower(config: Settings) -> Part:
     ]
     ports = (Port(config.flower_port, "TICKLOOM_FLOWER_PORT"),)
     probe = http_probe(config.flower_port, "/", statuses=(200, 302, 401))  # 401: FLOWER_BASIC_AUTH is set
-    return Part("flower", lambda: command, probe, ports, ("redis",), _url(config.flower_port), layer=3, grace_s=1.0)
+    address = _url(config.flower_port)
+    # It only looks on: it starts when the others no longer need the processor, and nobody waits for it.
+    needs = ("redis", "gateway", "worker", "services", "ray")
+    return Part("flower", lambda: command, probe, ports, needs, address, layer=3, grace_s=1.0, essential=False)
 
 
 def _uvicorn(app: str, host: str, port: int, *options: str) -> list[str]:

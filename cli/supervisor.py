@@ -185,11 +185,12 @@ class Supervisor:
             task.result()
 
     async def _all_ready(self) -> None:
-        waits = [watch.ready.wait() for watch in self._watches.values()]
+        needed = [watch for watch in self._watches.values() if watch.part.essential]
+        waits = [watch.ready.wait() for watch in needed]
         try:
             await asyncio.wait_for(asyncio.gather(*waits), self.timing.start)
         except TimeoutError:
-            late = next(watch for watch in self._watches.values() if not watch.ready.is_set())
+            late = next(watch for watch in needed if not watch.ready.is_set())
             raise self._failed(late.part, f"is not ready after {self.timing.start:.0f} s") from None
 
     def _failed(self, part: Part, reason: str) -> PartFailed:

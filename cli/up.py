@@ -22,7 +22,7 @@ def up(venue: str, *, as_json: bool) -> None:
             out.print(f"all parts are up after {time.monotonic() - begun:.1f} s", highlight=False)
             welcome(config)
         else:
-            out.print(f"[bold]{part:>10}[/]  {text}", highlight=False)
+            out.print(f"[dim]{time.monotonic() - begun:6.1f} s[/]  [bold]{part:<10}[/]  {text}", highlight=False)
 
     Supervisor(config, venue, announce=announce).run()
     if not as_json:

@@ -1,0 +1,200 @@
+"""The command line against a gateway on a real port: what it prints, and the code it ends with."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from cli.probes import free_port
+from tests.cli.gateway import ARTIFACTS, TASK, FakeGateway, as_json, serving, status
+from tests.conftest import REPOSITORY
+from tickloom.settings import settings
+
+PROBLEM = {"title": "x", "status": 503, "detail": "the [exchange] cannot be reached", "next": "use venue sim"}
+
+
+@pytest.fixture
+def gateway() -> Iterator[FakeGateway]:
+    with serving(FakeGateway()) as fake:
+        yield fake
+
+
+def environment(home: Path, url: str) -> dict[str, str]:
+    return os.environ | {"TICKLOOM_HOME": str(home), "TICKLOOM_URL": url, "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@dataclass
+class Ended:
+    """What a command printed, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def tickloom(url: str, home: Path, *arguments: str) -> Ended:
+    """Run the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["tickloom", *arguments])
+        for name, value in environment(home, url).items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+                code = 0
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+    settings.cache_clear()
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def test_help_names_every_command_and_exit_code_and_is_quick() -> None:
+    best = 9.0
+    for _ in range(3):
+        begun = time.monotonic()
+        answer = subprocess.run(
+            [sys.executable, "-m", "cli.main", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        )
+        best = min(best, time.monotonic() - begun)
+    for word in ("up", "demo", "run", "submit", "status", "ls", "show", "cancel", "verify", "gc", "130 interrupted"):
+        assert word in answer.stdout
+    assert best < 1.5, "help imports too much; it takes 0.2 s on an idle machine"
+
+
+def test_help_imports_none_of_the_heavy_libraries() -> None:
+    heavy = ("pandas", "pyarrow", "httpx", "fastapi", "ray", "sqlalchemy", "rich.table")
+    code = f"import sys, cli.main; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_a_followed_run_that_succeeds_ends_with_0(gateway: FakeGateway, tmp_path: Path) -> None:
+    gateway.statuses = [status("STARTED", at="bars"), status()]
+    answer = tickloom(gateway.url, tmp_path, "run", "configs/demo.yaml", "--follow")
+    assert answer.returncode == 0, answer.stderr
+    assert f"task {TASK} is SUCCESS" in answer.stdout
+    assert "bars: STARTED BTCUSDT [2022-01-03]" in answer.stderr
+    assert "warning: one file had a gap" in answer.stderr
+    _, path, headers, body = gateway.submissions()[0]
+    assert (path, headers["content-type"]) == ("/submit_pipeline", "application/yaml")
+    assert body == (REPOSITORY / "configs" / "demo.yaml").read_bytes()
+
+
+def test_a_followed_run_that_fails_ends_with_1_and_says_what_to_do(gateway: FakeGateway, tmp_path: Path) -> None:
+    gateway.statuses = [status("FAILURE", at="download", error=PROBLEM)]
+    answer = tickloom(gateway.url, tmp_path, "run", "configs/demo.yaml", "-f")
+    assert answer.returncode == 1
+    assert f"error: task {TASK} failed in download: the [exchange] cannot be reached" in answer.stderr
+    assert "next:  use venue sim" in answer.stderr
+    answer = tickloom(gateway.url, tmp_path, "run", "configs/demo.yaml", "-f", "--json")
+    assert answer.returncode == 1
+    assert as_json(answer.stdout)["state"] == "FAILURE"
+    assert as_json(answer.stderr)["next"] == "use venue sim"
+
+
+def test_a_run_that_is_not_followed_answers_at_once(gateway: FakeGateway, tmp_path: Path) -> None:
+    answer = tickloom(gateway.url, tmp_path, "run", "configs/demo.yaml", "--json")
+    assert answer.returncode == 0
+    assert as_json(answer.stdout) == {"task_id": TASK, "created": True, "status_url": f"/status/{TASK}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "no/such.yaml"], 2, "no/such.yaml cannot be read"),
+        (["submit", "bards", "{}"], 2, "'bards' is none of download, bars"),
+        (["submit", "bars", '{"spec":'], 2, "neither a JSON object nor a file"),
+        (["submit", "bars", "[1]"], 2, "neither a JSON object nor a file"),
+        (["submit", "bars", '{"spec": "nonsense"}'], 2, "spec: nonsense"),
+        (["status", "e" * 32], 4, "no task has the id"),
+        (["status", "../tasks"], 2, "is not an id"),
+        (["cancel", "e" * 32], 4, "no task has the id"),
+        (["show", "e" * 64], 4, "no artifact has the id"),
+        (["ls", "--limit", "0"], 2, "--limit"),
+        (["nonsense"], 2, "No such command"),
+        (["up", "--venue", "nasdaq"], 2, "nasdaq"),
+    ],
+)
+def test_what_is_wrong_is_named_and_has_its_exit_code(
+    gateway: FakeGateway, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    answer = tickloom(gateway.url, tmp_path, *arguments)
+    assert answer.returncode == code
+    assert words in answer.stderr
+    assert answer.stdout == ""
+    assert "Traceback" not in answer.stderr
+
+
+def test_no_gateway_is_3_and_names_the_way_out(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    answer = tickloom(url, tmp_path, "status")
+    assert answer.returncode == 3
+    assert "tickloom up" in answer.stdout
+    answer = tickloom(url, tmp_path, "ls", "--json")
+    assert answer.returncode == 3
+    assert as_json(answer.stderr)["type"] == "urn:tickloom:problem:unreachable"
+
+
+def test_the_status_of_the_system_is_3_while_a_part_is_down(gateway: FakeGateway, tmp_path: Path) -> None:
+    assert tickloom(gateway.url, tmp_path, "status").returncode == 0
+    gateway.parts["broker"] = False
+    answer = tickloom(gateway.url, tmp_path, "status")
+    assert answer.returncode == 3
+    assert "these do not answer it: broker" in answer.stdout
+    assert as_json(tickloom(gateway.url, tmp_path, "status", "--json").stdout)["answering"]["broker"] is False
+
+
+def test_an_interrupted_wait_is_130_and_leaves_the_task_alone(gateway: FakeGateway, tmp_path: Path) -> None:
+    gateway.statuses = [status("STARTED", at="bars")]
+    command = [sys.executable, "-m", "cli.main", "status", TASK, "--follow"]
+    process = subprocess.Popen(
+        command, env=environment(tmp_path, gateway.url), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert all(method == "GET" for method, *_ in gateway.requests)
+
+
+def test_a_submission_from_a_file_keeps_its_dates_as_text(gateway: FakeGateway, tmp_path: Path) -> None:
+    file = tmp_path / "download.yaml"
+    file.write_text("symbols: [BTCUSDT]\nstart_date: 2022-01-03\nend_date: 2022-01\n")
+    assert tickloom(gateway.url, tmp_path, "submit", "download", str(file)).returncode == 0
+    assert tickloom(gateway.url, tmp_path, "submit", "bars", '{"spec": 1}', "--input", TASK).returncode == 0
+    bodies = [(path, json.loads(body)) for _, path, _, body in gateway.submissions()]
+    assert bodies == [
+        ("/submit_download", {"symbols": ["BTCUSDT"], "start_date": "2022-01-03", "end_date": "2022-01"}),
+        ("/submit_bars", {"spec": 1, "input": TASK}),
+    ]
+
+
+def test_lists_tasks_and_artifacts_are_shown_for_people_and_for_scripts(gateway: FakeGateway, tmp_path: Path) -> None:
+    gateway.tasks = [status() for _ in range(7)]
+    gateway.files[ARTIFACTS["viz"]] = {"report.html": b"<html>"}
+    gateway.statuses = [status("FAILURE", at="bars", error=PROBLEM)]
+    assert len(as_json(tickloom(gateway.url, tmp_path, "ls", "-n", "5", "--json").stdout)) == 5
+    assert tickloom(gateway.url, tmp_path, "ls").stdout.count(TASK) == 7
+    shown = tickloom(gateway.url, tmp_path, "show", ARTIFACTS["viz"])
+    assert shown.returncode == 0
+    for text in ('{"title": "[x]"}', "report.html", ARTIFACTS["bars"], "6 B"):
+        assert text in shown.stdout
+    shown = tickloom(gateway.url, tmp_path, "show", TASK)
+    assert "the [exchange] cannot be reached" in shown.stdout
+    assert "next:  use venue sim" in shown.stdout
+    cancelled = tickloom(gateway.url, tmp_path, "cancel", TASK)
+    assert cancelled.stdout == f"task {TASK} is REVOKED\n"
