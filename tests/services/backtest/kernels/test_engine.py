@@ -219,3 +219,22 @@ def test_the_engine_does_not_write_to_its_inputs() -> None:
         column.setflags(write=False)
     outcome, _, _, _ = run_full(prices, bars.signal, FREE)
     assert outcome.equity == 12_000
+
+
+def test_the_example_in_the_documentation_is_what_the_engine_does() -> None:
+    bars = [
+        (100, 101, 99, 100), (100, 103, 99.5, 102), (102, 106, 101, 105),
+        (104, 105, 102, 103), (103, 107, 102.5, 106), (106, 108, 105, 107),
+    ]  # fmt: skip
+    rules = Rules(10_000.0, 1.0, 0.001, 0.0005, 0.02)
+    _, _, curve, trades = run(market(bars, [1, 0, 2 | 4, 0, 0, 0]), rules)
+    assert trades.reason.tolist() == [SIGNAL, STOP]
+    assert trades.quantity.round(6).tolist() == [99.850175, 99.650674]
+    assert trades.entry_fill.round(6).tolist() == [100.05, 103.948]
+    assert trades.exit_fill.round(6).tolist() == [103.948, 106.079973]
+    assert trades.fees.round(6).tolist() == [round(9.990010 + 10.379226, 6), round(10.358488 + 10.570941, 6)]
+    assert trades.pnl.round(6).tolist() == [368.846745, -233.382023]
+    assert curve.cash.round(6).tolist() == [10_000, 0, 0, 20_716.976514, 10_135.464722, 10_135.464722]
+    assert curve.equity.round(6).tolist() == [
+        10_000, 10_184.717831, 10_484.268355, 10_452.957096, 10_135.464722, 10_135.464722,
+    ]  # fmt: skip
