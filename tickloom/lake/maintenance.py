@@ -212,7 +212,7 @@ def gc(
     _temporary(lake, now - young_s, found, dry_run=dry_run)
     at_work = sum(len(runs.listing(ledger_url, state=state, kind=None, limit=1000, before=None)) for state in ACTIVE)
     if at_work:
-        found.held_back = f"{at_work} tasks are at work: only temporary files were looked at"
+        found.held_back = f"tasks are at work ({at_work}): only temporary files were looked at"
         return found
     inventory = _read(lake)
     if inventory.damages:  # whose objects cannot be told would look like nobody's
