@@ -1,6 +1,7 @@
 """The features stage: one task a symbol, then a manifest."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -32,15 +33,18 @@ class FeaturesJob:
         """
         lake = self._lake or open_lake()
         request = _request(call)
-        bars = lake.manifest(call.inputs[0])
-        symbols = _symbols(bars)
-        for symbol in sorted(set(bars.facts.get("symbols", ())) - set(symbols)):
-            report.warn(f"{symbol} has no bars: there are no features of it")
         made = lake.find(call.artifact_id)
         if made is None:
-            made = lake.put_manifest(_manifest(call, self._parts(lake, symbols, request, report)))
-        _warn_of_short_symbols(made.files, report)
-        report.progress(len(symbols), len(symbols), _rows(made.files))
+            bars = lake.manifest(call.inputs[0])
+            symbols = _symbols(bars)
+            facts = {
+                "symbols": list(symbols),
+                "without_bars": sorted(set(bars.facts.get("symbols", ())) - set(symbols)),
+                "columns": list(request.columns()),
+            }
+            made = lake.put_manifest(_manifest(call, self._parts(lake, symbols, request, report), facts))
+        _warn(made, report)
+        report.progress(len(made.files), len(made.files), _rows(made.files))
         return made
 
     def _parts(
@@ -101,7 +105,7 @@ def _rows(files: Sequence[FileEntry]) -> int:
     return sum(entry.rows or 0 for entry in files)
 
 
-def _manifest(call: StageCall, parts: Sequence[Part]) -> Manifest:
+def _manifest(call: StageCall, parts: Sequence[Part], facts: dict[str, Any]) -> Manifest:
     return Manifest(
         id=call.artifact_id,
         stage=STAGE,
@@ -109,12 +113,15 @@ def _manifest(call: StageCall, parts: Sequence[Part]) -> Manifest:
         request=call.request,
         inputs=call.inputs,
         files=tuple(entry for part in parts for entry in part.files),
+        facts=facts,
     )
 
 
-def _warn_of_short_symbols(files: Sequence[FileEntry], report: Report) -> None:
-    """Say where a symbol has too few bars for a column to have a single value."""
-    for entry in files:
+def _warn(made: Manifest, report: Report) -> None:
+    """Say which symbols have no bars, and where there are too few for a column to have a single value."""
+    for symbol in made.facts["without_bars"]:
+        report.warn(f"{symbol} has no bars: there are no features of it")
+    for entry in made.files:
         empty = [name for name, warmup in entry.facts["warmup"].items() if warmup >= (entry.rows or 0)]
         if empty:
             names = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")

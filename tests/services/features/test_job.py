@@ -143,6 +143,8 @@ def test_a_second_call_computes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPa
     first = run(lake, bars)
     monkeypatch.setattr("services.features.job.map_unordered", lambda *_, **__: pytest.fail("computed again"))
     assert run(lake, bars) == first
+    lake.store.delete(f"manifests/{bars.id[:2]}/{bars.id}.json")
+    assert run(lake, bars) == first, "an artifact that is there does not need its input any more"
 
 
 def test_a_stage_that_was_cut_short_goes_on_with_the_symbols_left(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +184,9 @@ def test_a_symbol_that_closed_no_bar_is_left_out_with_a_warning(lake: Lake) -> N
     bars = put_bars(lake, {"BTCUSDT.parquet": bar_table(60)}, facts={"symbols": {"BTCUSDT": {}, "DOGEUSDT": {}}})
     made = FeaturesJob(lake).run(call_for(bars), Report(seen.append))
     assert [entry.name for entry in made.files] == ["BTCUSDT.parquet"]
+    assert made.facts["symbols"] == ["BTCUSDT"]
+    assert made.facts["without_bars"] == ["DOGEUSDT"]
+    assert tuple(made.facts["columns"]) == EVERY_FEATURE.columns()
     assert seen[-1].warnings == ("DOGEUSDT has no bars: there are no features of it",)
 
 
