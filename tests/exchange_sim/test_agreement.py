@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -115,3 +116,16 @@ def test_a_grid_opens_its_own_opens(interval, offset_min):
     assert np.array_equal(grid.shift(opens[:-1], 1), opens[1:])
     assert np.array_equal(grid.shift(opens[3:], -3), opens[:-3])
     assert start <= opens[0] < int(grid.shift(grid.open_of(np.array([start])), 1)[0]) + 1
+
+
+def test_an_empty_bar_in_the_middle_of_a_day_repeats_the_last_trade_before_it(sim):
+    trades = get_trades(sim, "spot", "BTCUSDT", "2024-06-08")
+    quiet = next(
+        before[3] // 60_000 * 60_000 + 60_000
+        for before, after in pairwise(trades)
+        if after[3] // 60_000 - before[3] // 60_000 > 2 and before[1] != trades[0][1]
+    )
+    query = {"symbol": "BTCUSDT", "interval": "1m", "startTime": quiet, "limit": 2}
+    rows = sim.get(f"/datasets/{SMALL}/api/v3/klines", params=query).json()
+    before = [trade for trade in trades if trade[3] < quiet][-1][1]
+    assert [numbers(row) for row in rows] == [(before,) * 4 + (Decimal(0),) * 5] * 2

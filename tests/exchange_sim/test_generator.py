@@ -12,7 +12,7 @@ from exchange_sim.dataset import Dataset
 from exchange_sim.intervals import DAY_US, Grid
 from exchange_sim.market import MadeMarket
 from exchange_sim.symbols import SYMBOLS
-from exchange_sim.trades import EPOCH, make_day
+from exchange_sim.trades import EPOCH, _activity, make_day
 
 INDEX = 2300
 
@@ -155,3 +155,8 @@ def test_a_sum_that_might_not_fit_is_refused():
     day = make_day(5, "BTCUSDT", "spot", calendar(5, 10, "BTCUSDT", "spot"), 0)
     with pytest.raises(OverflowError, match="trades_per_day"):
         day_bars(replace(day, price=day.price * 2**40), Grid("1d"))
+
+
+def test_most_days_have_wild_and_quiet_stretches_without_any_news():
+    spread = [np.log(_activity(np.random.default_rng(seed))).std() for seed in range(60)]
+    assert np.quantile(spread, 0.1) > 0.15
