@@ -1,0 +1,1 @@
+"""How fast we are beside others: `make bench` measures all of them in one interleaved run and writes results.md."""
