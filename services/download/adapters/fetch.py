@@ -196,10 +196,16 @@ class _Transfer:
         self.target.write_bytes(b"")
 
     def headers(self) -> dict[str, str]:
-        """Return what asks for the rest, if it is still the rest of the same file."""
-        if self.size and self.validator:
-            return {"Range": f"bytes={self.size}-", "If-Range": self.validator, "Accept-Encoding": "identity"}
-        return {"Accept-Encoding": "identity"}
+        """Return what asks for the rest, if it is still the rest of the same file as far as the server can tell.
+
+        Where it cannot, two halves of different files would not match the checksum.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        if self.size:
+            headers["Range"] = f"bytes={self.size}-"
+            if self.validator:
+                headers["If-Range"] = self.validator
+        return headers
 
     def begin(self, response: httpx.Response) -> None:
         """Go on where we are, or start again where the server sends the whole."""

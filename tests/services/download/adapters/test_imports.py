@@ -118,9 +118,8 @@ def test_a_float_becomes_the_shortest_text_that_reads_back_as_it(tmp_path_factor
 
 @pytest.mark.parametrize("name", ["k.csv.gz", "k.parquet", "k.feather"])
 def test_every_kind_of_file_gives_the_same_text(tmp_path, name):
-    frame = pl.DataFrame(
-        {"date": [T0], "open": [10.25], "high": [12.0], "low": [9.5], "close": [11.0], "volume": [5.5]}
-    )
+    prices = {"open": [10.25], "high": [12.0], "low": [9.5], "close": [11.0]}
+    frame = pl.DataFrame({"date": [T0], **prices, "volume": [5.5]})
     file = tmp_path / name
     if name.endswith("gz"):
         file.write_bytes(gzip.compress(frame.write_csv().encode()))

@@ -1,0 +1,142 @@
+"""venue file: real and made files through the whole stage."""
+
+import shutil
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from services.download.domain import errors
+from tests.services.download.runs import Stage, partitions
+from tests.services.download.sources import trade, zipped
+from tickloom.lake import read_table
+from tickloom.settings import settings
+
+
+@pytest.fixture
+def imports(tmp_path, home, monkeypatch):
+    folder = tmp_path / "imports"
+    folder.mkdir()
+    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
+    settings.cache_clear()
+    return folder
+
+
+@pytest.fixture
+def real(shared_data, home, monkeypatch):
+    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(shared_data))
+    settings.cache_clear()
+    return shared_data
+
+
+def test_the_klines_of_a_real_feather_file_are_imported_to_the_last_digit(real):
+    path = "klines/binance_spot/BTC_USDT-15m-2023.feather"
+    run = Stage().run(venue="file", data_type="klines", interval="15m", files={"BTCUSDT": path})
+    (entry,) = run.under("BTCUSDT/")
+    assert (entry.name, entry.rows) == ("BTCUSDT/2023-01-01.parquet", 34994)
+    gaps = run.facts["quality"]
+    assert gaps["time_gaps"] == 1
+    table = Stage().lake.read_table(entry)
+    frame = pl.read_ipc(real / path)
+    for name in ("open", "high", "low", "close", "volume"):
+        assert table.column(name).to_pylist() == [Decimal(repr(v)) for v in frame[name]]
+    assert table.column("ts_open").to_pylist() == frame["date"].dt.epoch("us").to_list()
+    assert entry.facts["volume"] == "36595192.08953"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "path", "interval", "rows"),
+    [
+        ("BTCUSDT", "klines/binance_spot/BTCUSDT_15m_2020-10_2021-01_12col.csv.gz", "15m", 8809),
+        ("BTCUSDT", "klines/binance_spot/btcusdt_day_2020.csv", "1d", 366),
+        ("BTCUSDT", "klines/vision_zip/BTCUSDT-1m/BTCUSDT-1m-2025-06-05.zip", "1m", 1440),
+        ("BTCEUR", "klines/bitvavo/BTC-EUR_1h_2021-12_2023-12.csv.gz", "1h", 17706),
+        ("BTCUSD", "klines/coinbase/BTCUSD_1h_2017-07_2019-10.csv.gz", "1h", 20111),
+        ("BTCUSD", "klines/bitstamp/btcusd_min_2020-01-01.csv", "1m", 1440),
+    ],
+)
+def test_real_files_of_many_vendors_are_understood(real, symbol, path, interval, rows):
+    run = Stage().run(venue="file", data_type="klines", interval=interval, files={symbol: path})
+    assert run.facts["symbols"][symbol]["rows"] == rows
+    assert run.facts["quality"]["dropped"] == {"sentinel": 0, "other_day": 0, "duplicate": 0}
+
+
+def test_klines_whose_open_lies_outside_of_low_and_high_are_refused(real):
+    files = {"XBTUSD": "klines/bitmex/XBTUSD_1m_2019.parquet"}
+    with pytest.raises(errors.BadRow, match="line 116"):
+        Stage().run(venue="file", data_type="klines", interval="1m", files=files)
+
+
+def test_the_coinbase_file_takes_the_base_volume_and_the_right_hour(real):
+    files = {"BTCUSD": "klines/coinbase/BTCUSD_1h_2017-07_2019-10.csv.gz"}
+    run = Stage().run(
+        venue="file", data_type="klines", interval="1h", files=files, start_date="2019-10-17", end_date="2019-10-17"
+    )
+    row = Stage().lake.read_table(run.under("BTCUSD/")[0]).slice(9).to_pylist()[0]
+    assert (row["ts_open"], row["close"]) == (1571302800000000, Decimal("8035.88"))
+    assert row["volume"] == Decimal("61.25")
+
+
+def test_an_archive_of_trades_is_imported_like_one_that_was_downloaded(imports):
+    (imports / "BTCUSDT-trades-2024-01-05.zip").write_bytes(zipped({"x.csv": (trade(1) + trade(2)).encode()}))
+    (imports / "t.csv").write_text(trade(1) + trade(2))
+    ask = {"venue": "file", "data_type": "trades"}
+    runs = [Stage().run(**ask, files={"BTCUSDT": name}) for name in ("BTCUSDT-trades-2024-01-05.zip", "t.csv")]
+    assert partitions(runs[0]) == partitions(runs[1])
+
+
+def test_only_the_days_asked_for_are_imported(imports):
+    day_ms = 86_400_000
+    t0 = 1704412800000
+    (imports / "t.csv").write_text("".join(trade(i, t0 + i * day_ms) for i in range(4)))
+    run = Stage().run(
+        venue="file", data_type="trades", files={"BTCUSDT": "t.csv"}, start_date="2024-01-06", end_date="2024-01-07"
+    )
+    assert list(partitions(run)) == ["BTCUSDT/2024-01-06.parquet", "BTCUSDT/2024-01-07.parquet"]
+    assert run.facts["quality"]["dropped"]["other_day"] == 2
+
+
+def test_a_pinned_file_that_changed_is_refused_and_the_unchanged_one_is_taken(imports):
+    (imports / "t.csv").write_text(trade(1))
+    pinned = sha256(trade(1).encode()).hexdigest()
+    ask = {"venue": "file", "data_type": "trades"}
+    files = {"BTCUSDT": {"path": "t.csv", "sha256": pinned}}
+    assert Stage().run(**ask, files=files).facts["quality"]["verified"] == 1
+    (imports / "t.csv").write_text(trade(2))
+    files = {"BTCUSDT": {"path": "t.csv", "sha256": pinned.replace(pinned[0], "0" if pinned[0] != "0" else "1")}}
+    with pytest.raises(errors.FileChanged):
+        Stage().run(**ask, files=files)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("t.xlsx", b"x", errors.FileUnreadable),
+        ("t.parquet", b"x", errors.FileUnreadable),
+        ("t.zip", b"x", errors.BadArchive),
+        ("t.csv", b"a,b\n1,2\n", errors.BadHeader),
+        ("t.csv", b"", errors.NothingThere),
+    ],
+)
+def test_trades_in_a_file_that_cannot_hold_them_are_refused_by_name(imports, name, data, error):
+    (imports / name).write_bytes(data)
+    with pytest.raises(error):
+        Stage().run(venue="file", data_type="trades", files={"BTCUSDT": name})
+
+
+def test_a_file_outside_of_the_folder_is_refused(imports, tmp_path):
+    (tmp_path / "secret.csv").write_text(trade(1))
+    with pytest.raises(errors.FileOutside):
+        Stage().run(venue="file", data_type="trades", files={"BTCUSDT": "../secret.csv"})
+
+
+def test_what_is_stored_can_be_read_by_other_programs(imports):
+    (imports / "t.csv").write_text(trade(1))
+    run = Stage().run(venue="file", data_type="trades", files={"BTCUSDT": "t.csv"})
+    path = Stage().lake.path(run.under("BTCUSDT/")[0])
+    assert isinstance(path, Path)
+    copy = shutil.copy(path, imports / "copy.parquet")
+    assert pl.read_parquet(copy)["price"].to_list() == [Decimal("100.5")]
+    assert read_table(path).num_rows == 1

@@ -1,0 +1,238 @@
+"""The stage against a real server: every fault of the simulator ends in a named error or in the same partitions."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from services.download import remote
+from services.download.domain import errors
+from services.download.domain.archives import plan
+from services.download.job import DownloadJob
+from tests.services.download.runs import PATIENCE, call_of, partitions
+from tickloom.contracts.download import DownloadRequest
+from tickloom.errors import StageCancelled
+from tickloom.http import Report
+from tickloom.settings import settings
+
+REPAIRED = {
+    "rows_duplicated": lambda q: q["dropped"]["duplicate"] > 0,
+    "rows_shuffled": lambda q: q["out_of_order"] > 0,
+    "sentinel_rows": lambda q: q["dropped"]["sentinel"] == 3,
+    "foreign_rows": lambda q: q["dropped"]["other_day"] == 3,
+    "milliseconds": lambda q: q["verified"] == 1,
+    "header_present": lambda q: q["verified"] == 1,
+    "header_absent": lambda q: q["verified"] == 1,
+    "crlf": lambda q: q["verified"] == 1,
+    "bom": lambda q: q["verified"] == 1,
+    "rate_limited,retry_after=0": lambda q: q["verified"] == 1,
+    "server_error": lambda q: q["verified"] == 1,
+    "stall": lambda q: q["verified"] == 1,
+    "slow": lambda q: q["verified"] == 1,
+    "cut_off": lambda q: q["verified"] == 1,
+}
+NAMED = {
+    "bad_row": errors.BadRow,
+    "wrong_columns": errors.BadRow,
+    "empty_member": errors.NothingThere,
+    "zip_truncated": errors.BadArchive,
+    "bit_flip": errors.BadArchive,
+    "trailing_junk": errors.BadArchive,
+    "stray_member": errors.BadArchive,
+    "traversal_member": errors.BadArchive,
+    "zip_bomb": errors.ZipBomb,
+    "checksum_wrong": errors.ChecksumMismatch,
+    "checksum_other": errors.ChecksumUnusable,
+    "checksum_missing": errors.ChecksumUnusable,
+    "not_found": errors.NotPublished,
+    "banned": errors.ExchangeBanned,
+    "always_down": errors.ExchangeFailed,
+    "redirect": errors.RedirectRefused,
+}
+
+
+def test_every_fault_of_the_simulator_is_in_these_tests():
+    from exchange_sim.faults import FAULTS
+
+    assert set(FAULTS) == {name.partition(",")[0] for name in REPAIRED} | set(NAMED) | {"id_gap", "microseconds"}
+
+
+@pytest.mark.parametrize("fault", REPAIRED)
+def test_a_fault_that_can_be_repaired_leaves_the_same_partitions_and_is_reported(stage, fault):
+    clean, faulty = stage.sim(), stage.sim(f"fault={fault}")
+    assert partitions(faulty) == partitions(clean)
+    assert REPAIRED[fault](faulty.facts["quality"])
+
+
+@pytest.mark.parametrize("fault", NAMED)
+def test_a_fault_that_cannot_be_repaired_is_a_named_error_and_leaves_no_artifact(stage, fault):
+    with pytest.raises(NAMED[fault]) as failed:
+        stage.sim(f"fault={fault}")
+    assert type(failed.value) is NAMED[fault]
+    assert failed.value.problem()["next"]
+    assert (
+        stage.lake.find(
+            call_of(
+                venue="sim",
+                symbols=["BTCUSDT"],
+                start_date="2024-01-05",
+                end_date="2024-01-05",
+                dataset=f"seed=7,trades_per_day=400,fault={fault}",
+            ).artifact_id
+        )
+        is None
+    )
+
+
+def test_t09_missing_ids_are_kept_out_of_sight_of_nobody(stage):
+    whole, holed = (stage.sim(fault).facts["quality"] for fault in ("", "fault=id_gap"))
+    assert (holed["id_gaps"], holed["ids_missing"]) == (1, whole["rows"] - holed["rows"])
+
+
+def test_t07_microseconds_are_kept_where_milliseconds_are_all_that_others_have(stage):
+    tables = [
+        stage.lake.read_table(run.file("BTCUSDT/2024-01-05.parquet")).to_pydict()
+        for run in (stage.sim(), stage.sim("fault=microseconds"))
+    ]
+    fine = tables[1].pop("ts")
+    assert tables[0].pop("ts") == [ts - ts % 1000 for ts in fine]
+    assert any(ts % 1000 for ts in fine)
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("data_type", ["trades", "klines"])
+@pytest.mark.parametrize("fault", ["bad_row", "rows_shuffled", "header_present"])
+def test_faults_of_other_kinds_of_archives_end_the_same_way(stage, data_type, fault):
+    fields = {"data_type": data_type, "interval": "15m" if data_type == "klines" else None}
+    clean = stage.sim(**fields)
+    if fault in NAMED:
+        with pytest.raises(NAMED[fault]):
+            stage.sim(f"fault={fault}", **fields)
+    else:
+        assert partitions(stage.sim(f"fault={fault}", **fields)) == partitions(clean)
+
+
+def test_a_month_and_its_days_give_the_same_bytes(stage):
+    month = stage.sim(start="2024-02")
+    days = stage.sim("fault=not_found,fault_on=aggTrades-2024-02.zip", start="2024-02")
+    assert partitions(month) == partitions(days)
+    assert len(partitions(month)) == 29
+    assert days.facts["quality"]["sources"] == 29
+
+
+def test_a_month_that_is_not_published_yet_is_read_from_its_days_or_named(stage):
+    with pytest.raises(errors.NotPublished, match=r"BTCUSDT-aggTrades-2024-03-31 .*from 2024-04-02 on"):
+        stage.sim(start="2024-02", end="2024-03")
+    assert len(partitions(stage.sim(start="2024-03-01", end="2024-03-09"))) == 9
+
+
+def test_a_day_without_an_archive_between_others_is_a_hole_in_the_record(stage):
+    run = stage.sim("fault=not_found,fault_on=2024-01-06", start="2024-01-05", end="2024-01-07")
+    assert run.facts["quality"]["missing_days"] == {"BTCUSDT": ["2024-01-06"]}
+    assert list(partitions(run)) == ["BTCUSDT/2024-01-05.parquet", "BTCUSDT/2024-01-07.parquet"]
+
+
+def test_a_longer_range_asks_only_for_what_is_new(stage, monkeypatch):
+    stage.sim(start="2024-01-05", end="2024-01-06")
+    stage.told.clear()
+    asked = []
+    monkeypatch.setattr("services.download.job.map_unordered", lambda tasks, **_: asked.extend(tasks) or iter(()))
+    with pytest.raises(KeyError):
+        stage.sim(start="2024-01-04", end="2024-01-06")
+    assert [task.name for task in asked] == ["download BTCUSDT 2024-01-04"]
+
+
+def test_an_artifact_that_exists_is_the_answer(stage, monkeypatch):
+    first = stage.sim()
+    monkeypatch.setattr("services.download.job._Download", None)
+    assert stage.sim() == first
+
+
+def test_a_repeated_run_in_another_lake_has_the_same_manifest(stage, tmp_path, monkeypatch):
+    first = stage.sim(start="2024-01-05", end="2024-01-07", symbols=["BTCUSDT", "ETHUSDT"])
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
+    settings.cache_clear()
+    assert stage.sim(start="2024-01-05", end="2024-01-07", symbols=["BTCUSDT", "ETHUSDT"]) == first
+
+
+def test_progress_counts_archives_and_rows(stage):
+    run = stage.sim(start="2024-01-05", end="2024-01-07", symbols=["BTCUSDT", "ETHUSDT"])
+    assert [(p.done, p.total) for p in stage.told] == [(n, 6) for n in range(1, 7)]
+    assert stage.told[-1].rows == run.facts["quality"]["rows"] == sum(s["rows"] for s in run.facts["symbols"].values())
+
+
+def test_t13_one_archive_wanted_by_ten_at_once_is_downloaded_once(stage, simulator, tmp_path, monkeypatch):
+    request = DownloadRequest.model_validate(
+        call_of(venue="sim", symbols=["BTCUSDT"], start_date="2024-01-05", end_date="2024-01-05").request
+    )
+    asked = []
+    send = httpx.Client.send
+    monkeypatch.setattr(
+        httpx.Client, "send", lambda c, request, **k: asked.append(request.url) or send(c, request, **k)
+    )
+    exchange = remote.Exchange(f"{simulator}/datasets/seed=7,trades_per_day=400", tmp_path / "notes", False, PATIENCE)
+    (archive,) = plan(request)[0]
+    with ThreadPoolExecutor(10) as pool:
+        parts = list(pool.map(lambda _: remote.fetch_archive(stage.lake, exchange, archive, "k" * 64), range(10)))
+    assert all(part == parts[0] for part in parts)
+    assert len(asked) == 2
+
+
+def test_a_cancelled_download_stops_and_publishes_nothing(stage):
+    call = call_of(venue="sim", symbols=["BTCUSDT"], start_date="2024-01", end_date="2024-02", dataset="fault=stall")
+    report = Report()
+    threading.Timer(1.0, report.cancelled.set).start()
+    with pytest.raises(StageCancelled):
+        DownloadJob(PATIENCE).run(call, report)
+    assert stage.lake.find(call.artifact_id) is None
+
+
+def test_an_exchange_that_is_not_there_is_named_with_the_way_out(stage, monkeypatch):
+    monkeypatch.setenv("TICKLOOM_SIM_URL", "http://127.0.0.1:9")
+    settings.cache_clear()
+    with pytest.raises(errors.ExchangeUnreachable, match="make up VENUE=sim"):
+        stage.sim()
+
+
+def test_klines_of_the_exchange_agree_with_its_trades(stage):
+    klines = stage.sim(data_type="klines", interval="1h")
+    trades = stage.sim(data_type="trades")
+    aggregates = stage.sim(data_type="aggTrades")
+    day = "BTCUSDT/2024-01-05.parquet"
+    facts = [run.file(day).facts for run in (klines, trades, aggregates)]
+    assert facts[0]["volume"] == facts[1]["quantity"] == facts[2]["quantity"]
+    assert facts[0]["notional"] == facts[1]["notional"]
+    assert klines.file(day).rows == 24
+
+
+def test_usdm_comes_through_the_same_door(stage):
+    assert stage.sim(market="usdm").facts["symbols"]["BTCUSDT"]["rows"] > 0
+
+
+def test_a_symbol_beyond_ascii_comes_through_the_same_door(stage, real_exchange, monkeypatch):
+    monkeypatch.setenv("TICKLOOM_SIM_URL", real_exchange)
+    settings.cache_clear()
+    run = stage.sim(symbols=["币安人生USDT"], start="2025-11-05")
+    assert list(partitions(run)) == ["币安人生USDT/2025-11-05.parquet"]
+
+
+def test_the_real_archives_come_through_the_same_door(stage, real_exchange, monkeypatch):
+    monkeypatch.setenv("TICKLOOM_SIM_URL", real_exchange)
+    settings.cache_clear()
+    real = {"venue": "sim", "dataset": "real"}
+    nexo = stage.run(**real, symbols=["NEXOUSDT"], data_type="trades", start_date="2024-07-23", end_date="2024-07-25")
+    rows = {name: facts["rows"] for name, facts in nexo.facts["symbols"].items()}
+    assert rows == {"NEXOUSDT": 4681 + 12215 + 1921}
+    assert nexo.facts["quality"]["ids_missing"] == 0
+    day = nexo.file("NEXOUSDT/2024-07-24.parquet")
+    table = stage.lake.read_table(day).to_pydict()
+    assert sum(table["quantity"]) == Decimal(day.facts["quantity"]) == Decimal("890359.5")
+    notional = sum(p * q for p, q in zip(table["price"], table["quantity"], strict=True))
+    assert notional == Decimal(day.facts["notional"]) == Decimal("1092588.31176")
+    xrp = stage.run(**real, symbols=["XRPETH"], start_date="2019-10-11", end_date="2019-10-11")
+    assert xrp.facts["symbols"]["XRPETH"]["rows"] == 5929
+    day = {"start_date": "2024-08-08", "end_date": "2024-08-08"}
+    usdm = stage.run(**real, **day, symbols=["BTCUSDT"], data_type="trades", market="usdm")
+    assert usdm.facts["symbols"]["BTCUSDT"]["rows"] == 21313
