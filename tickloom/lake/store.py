@@ -9,14 +9,18 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from tickloom.errors import LakeUnavailable
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 
 class Store(Protocol):
@@ -117,8 +121,11 @@ class BucketStore:
     def __init__(self, url: str, endpoint: str) -> None:
         bucket, _, self._prefix = url.removeprefix("s3://").strip("/").partition("/")
         self._url = url
-        options = {"endpoint": endpoint, "client_options": {"allow_http": True}} if endpoint else {}
-        self._store = S3Store(bucket, **options)  # type: ignore[arg-type]
+        # A large file on a slow line may take minutes; a server that does not answer is known to be gone in seconds.
+        client: ClientConfig = {"timeout": "600s", "connect_timeout": "5s", "allow_http": bool(endpoint)}
+        retry: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
+        config: S3Config = {"endpoint": endpoint} if endpoint else {}
+        self._store = S3Store(bucket, config=config, client_options=client, retry_config=retry)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{_checked(name)}" if self._prefix else _checked(name)
@@ -129,6 +136,8 @@ class BucketStore:
                 obstore.put(self._store, self._key(name), source, mode="create")
         except AlreadyExistsError:
             return False
+        except FileNotFoundError as error:
+            raise LakeUnavailable(self._url, "there is no such bucket") from error
         return True
 
     def exists(self, name: str) -> bool:
@@ -169,7 +178,7 @@ class BucketStore:
         except (AlreadyExistsError, FileNotFoundError):
             raise
         except (BaseError, OSError) as error:
-            raise LakeUnavailable(self._url, str(error)) from error
+            raise LakeUnavailable(self._url, str(error).partition("\n")[0]) from error
 
 
 def open_store(url: str, endpoint: str = "") -> Store:

@@ -33,7 +33,7 @@ def decimals(units: I64, scale: int) -> pa.Array:
 
 
 def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
-    """Return (integers, scale) of a decimal column, (n_rows,), read-only where it is one chunk.
+    """Return (integers, scale) of a decimal column, (n_rows,), read-only; no copy where it is one chunk.
 
     Raises TypeError for another kind of column, ValueError for one with nulls: no integer stands for them.
     """
@@ -46,7 +46,9 @@ def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
     scale = int(array.type.scale)
     if len(array) == 0:
         return np.empty(0, np.int64), scale
-    return np.frombuffer(buffer, np.int64, len(array), array.offset * 8), scale
+    values = np.frombuffer(buffer, np.int64, len(array), array.offset * 8)
+    values.flags.writeable = False
+    return values, scale
 
 
 def rescale(values: I64, scale: int, wanted: int) -> I64:
