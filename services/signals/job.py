@@ -1,6 +1,6 @@
 """The signals stage: parse the rules, fan out over symbols and batches of parameter sets, commit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -42,12 +42,12 @@ class SignalsJob:
             return found
         rules, grid = Rules.of(request), combinations(request.parameters)
         tables = feature_tables(lake.manifest(call.inputs[0]))
-        for entry in tables.values():
-            rules.columns(grid, numeric_columns(lake, entry))
+        for known in dict.fromkeys(tuple(numeric_columns(lake, entry)) for entry in tables.values()):
+            rules.columns(grid, known)
         parts = _fan_out(lake, report, request, rules, grid, tables)
         files = [combos_table(lake, request, grid), *(entry for part in parts for entry in part.files)]
         never = sum(int(entry.facts.get("n_without_entry", 0)) for entry in files)
-        names = {"symbols": list(tables), "parameters": list(request.parameters)}
+        names = {"symbols": list(tables), "parameters": sorted(request.parameters)}
         facts = {**names, "n_combos": len(grid), "n_without_entry": never}
         return lake.put_manifest(
             Manifest(
@@ -84,7 +84,7 @@ def feature_tables(manifest: Manifest) -> dict[str, FileEntry]:
 def combos_table(lake: Lake, request: SignalsRequest, grid: Sequence[Combination]) -> FileEntry:
     """Store the grid: a row per combination, `combo` and a column per parameter."""
     columns: dict[str, pa.Array] = {"combo": pa.array(range(len(grid)), pa.int32())}
-    for name, values in request.parameters.items():
+    for name, values in sorted(request.parameters.items()):
         whole = all(isinstance(value, int) for value in values)
         columns[name] = pa.array([combination[name] for combination in grid], pa.int64() if whole else pa.float64())
     return lake.add_table("combos.parquet", pa.table(columns))
@@ -96,26 +96,38 @@ def _fan_out(
 ) -> list[Part]:  # fmt: skip
     """Return the parts of all batches in order, those kept from an earlier attempt and those made now."""
     batches = [(symbol, first) for symbol in tables for first in range(0, len(grid), BATCH)]
-    parts: list[Part | None] = []
-    todo: list[int] = []
-    tasks: list[Task[Part]] = []
+    parts: dict[int, Part] = {}
+    todo: list[tuple[int, Task[Part]]] = []
     for index, (symbol, first) in enumerate(batches):
         batch = grid[first : first + BATCH]
         key = _key(request, tables[symbol], symbol, first, batch)
-        parts.append(lake.part(STAGE, key))
-        if parts[-1] is None:
+        if kept := lake.part(STAGE, key):
+            parts[index] = kept
+        else:
             name = f"{STAGE} {symbol} {first}-{first + len(batch) - 1}"
-            todo.append(index)
-            tasks.append(Task(name, make_batch, (lake, key, symbol, tables[symbol], rules, first, batch)))
-    size = sum((tables[symbol].rows or 0) for symbol in tables) * len(grid)
-    n_rows = sum(_rows(part) for part in parts if part)
-    report.progress(len(batches) - len(tasks), len(batches), n_rows)
-    results = map_unordered(tasks, small=size <= SMALL, cancelled=report.cancelled, warn=report.warn)
-    for n_done, (k, part) in enumerate(results, len(batches) - len(tasks) + 1):
-        parts[todo[k]] = part
+            args = (lake, key, symbol, tables[symbol], rules, first, batch)
+            todo.append((index, Task(name, make_batch, args)))
+    n_rows = sum(map(_rows, parts.values()))
+    report.progress(len(parts), len(batches), n_rows)
+    small = sum(tables[batches[index][0]].rows or SMALL for index, _ in todo) * BATCH <= SMALL
+    tasks = (task for _, task in todo)
+    for k, part in map_unordered(tasks, small=small, cancelled=report.cancelled, warn=report.warn):
+        parts[todo[k][0]] = part
         n_rows += _rows(part)
-        report.progress(n_done, len(batches), n_rows, tasks[k].name)
-    return [part for part in parts if part is not None]
+        report.progress(len(parts), len(batches), n_rows, todo[k][1].name)
+    if silent := _silent(parts.values()):
+        report.warn(f"no entry is ever signalled for {', '.join(silent)}: nothing will be traded there")
+        report.progress(len(parts), len(batches), n_rows)
+    return [parts[index] for index in range(len(batches))]
+
+
+def _silent(parts: Iterable[Part]) -> list[str]:
+    """Return the symbols for which no parameter set ever enters."""
+    heard: dict[str, bool] = {}
+    for entry in (entry for part in parts for entry in part.files):
+        facts = entry.facts
+        heard[facts["symbol"]] = heard.get(facts["symbol"], False) or facts["n_without_entry"] < facts["n_combos"]
+    return sorted(symbol for symbol, is_heard in heard.items() if not is_heard)
 
 
 def _rows(part: Part) -> int:

@@ -26,7 +26,7 @@ class Rules:
 
     @classmethod
     def of(cls, request: SignalsRequest) -> "Rules":
-        """Parse a request's rules. Raises RuleNotAllowed, RuleTooLarge and UnknownParameter."""
+        """Parse a request's rules. Raises RuleNotAllowed, RuleTooLarge, UnknownParameter, InvalidRequest."""
         texts = {rule: getattr(request, rule) for rule in RULES}
         trees = {rule: parse(rule, text) for rule, text in texts.items() if text is not None}
         check_parameters(trees, request.parameters)

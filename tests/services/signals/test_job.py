@@ -61,7 +61,18 @@ def test_a_call_over_http_tells_its_progress_and_ends_with_the_manifest(lake: La
     assert manifest.inputs == (features.id,)
 
 
-def test_the_grid_is_the_cartesian_product_in_the_order_written(lake: Lake, features: Manifest) -> None:
+def test_two_orders_of_writing_the_parameters_are_one_request_with_one_answer(lake: Lake, features: Manifest) -> None:
+    written = SignalsJob().run(stage_call("signals", request(), features), Report())
+    other = Lake(lake.url + "-other")
+    again = features_artifact(other, {"BTCUSDT": bars_table(400), "ETHUSDT": bars_table(300, seed=1)}, SMAS)
+    turned = request(parameters=dict(reversed(GRID.items())))
+    assert list(turned.parameters) == ["slow", "fast"]
+    assert SignalsJob(other).run(stage_call("signals", turned, again), Report()) == written
+
+
+def test_the_grid_is_the_cartesian_product_by_name_and_in_the_order_of_the_values(
+    lake: Lake, features: Manifest
+) -> None:
     manifest = SignalsJob().run(stage_call("signals", request(), features), Report())
     table = lake.read_table(lake.entry(manifest, "combos.parquet")).to_pylist()
     assert table[:4] == [
@@ -97,10 +108,13 @@ def test_rows_are_changes_only_and_carry_the_close_of_their_bar(lake: Lake, feat
 
 
 def test_no_combination_without_signals_is_lost(lake: Lake, features: Manifest) -> None:
+    told: list[Any] = []
     manifest = SignalsJob().run(
-        stage_call("signals", request(long_entry="sma_{fast} > 10 * sma_{slow}", long_exit=None), features), Report()
+        stage_call("signals", request(long_entry="sma_{fast} > 10 * sma_{slow}", long_exit=None), features),
+        Report(told.append),
     )
     assert manifest.facts["n_without_entry"] == 18
+    assert told[-1].warnings == ("no entry is ever signalled for BTCUSDT, ETHUSDT: nothing will be traded there",)
     assert [f.rows for f in manifest.files] == [9, 0, 0]
 
 
@@ -162,7 +176,12 @@ def test_a_cancelled_run_leaves_no_artifact(lake: Lake, features: Manifest) -> N
         ({"long_exit": "AVG(close) < close"}, "rule-not-allowed", "look ahead"),
         ({"parameters": {"fast": [2, 4], "slow": [8]}}, "unknown-column", "no column sma_4"),
         ({"parameters": {"fast": [2, 2.5], "slow": [8]}}, "rule-not-allowed", "whole number"),
-        ({"parameters": {"fast": [2], "slow": [8], "combo": [1]}}, "unknown-parameter", "choose another name"),
+        (
+            {"parameters": {"fast": [2], "slow": [8], "combo": [1]}, "short_entry": "close < {combo}"},
+            "invalid-request",
+            "choose another name",
+        ),
+        ({"parameters": {"fast": [2, 3, 2.0], "slow": [8]}}, "invalid-request", "2.0 is given twice"),
     ],
 )
 def test_a_wrong_rule_is_a_named_problem_and_leaves_nothing(
