@@ -25,28 +25,25 @@ def with_input(stage: str) -> type[Contract]:
     )
 
 
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "download": {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03"},
+    "bars": {"spec": {"kind": "dollar", "threshold": 1000000}},
+    "features": {"features": [{"name": "sma", "timeperiod": [10, 20, 50]}, {"name": "rsi", "timeperiod": 14}]},
+    "signals": {
+        "long_entry": "sma_{fast} > sma_{slow} AND rsi_14 < 70",
+        "long_exit": "sma_{fast} < sma_{slow}",
+        "parameters": {"fast": [10, 20], "slow": [50]},
+    },
+    "backtest": {"initial_cash": 10000, "commission_rate": 0.001, "slippage_rate": 0.0005, "stop_loss_rate": 0.02},
+    "viz": {"title": "Moving averages on dollar bars"},
+}
+"""A working request of each stage."""
+
+
 class PipelineRequest(Contract):
     """A chain of stages: the first ones of download, bars, features, signals, backtest, viz, none left out between."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "sma-cross",
-                    "download": {"symbols": ["BTCUSDT"], "start_date": "2022-01", "end_date": "2022-03"},
-                    "bars": {"spec": {"kind": "dollar", "threshold": 1000000}},
-                    "features": {"features": [{"name": "sma", "timeperiod": [10, 20, 50]}]},
-                    "signals": {
-                        "long_entry": "sma_{fast} > sma_{slow}",
-                        "long_exit": "sma_{fast} < sma_{slow}",
-                        "parameters": {"fast": [10, 20], "slow": [50]},
-                    },
-                    "backtest": {"stop_loss_rate": 0.02},
-                    "viz": {},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "sma-cross", **EXAMPLES}]})
 
     name: str = Field("", max_length=120, description="how lists and reports call it")
     download: DownloadRequest

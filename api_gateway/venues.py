@@ -15,7 +15,7 @@ from tickloom.settings import settings
 
 log = structlog.get_logger()
 KEEP_S = 3600.0
-_known: dict[tuple[str, str], float] = {}
+_known_until: dict[tuple[str, str], float] = {}
 _lock = Lock()
 
 
@@ -38,7 +38,7 @@ def check_symbols(request: DownloadRequest) -> None:
     with httpx.Client(timeout=3) as client:
         for symbol in request.all_symbols():
             with _lock:
-                if _known.get((base, symbol), 0) > time.monotonic() - KEEP_S:
+                if _known_until.get((base, symbol), 0) > time.monotonic():
                     continue
             try:
                 answer = client.get(f"{base}/exchangeInfo", params={"symbol": symbol})
@@ -49,7 +49,7 @@ def check_symbols(request: DownloadRequest) -> None:
                 raise UnknownSymbol(symbol, request.venue, request.market)
             if answer.status_code == 200:
                 with _lock:
-                    _known[(base, symbol)] = time.monotonic()
+                    _known_until[(base, symbol)] = time.monotonic() + KEEP_S
 
 
 def _api(request: DownloadRequest) -> str | None:

