@@ -68,7 +68,10 @@ def _on_its_own(begun: float, *, as_json: bool) -> Outcome:
     _say(
         "starting Redis, Ray, the exchange simulator, the services, the gateway, the worker and Flower", as_json=as_json
     )
-    outcome = Supervisor(settings(), "sim", announce=announce).run(lambda: _pipeline(as_json=as_json))
+    # The gateway alone can tell whether all is there already; where it is not, the worker starts once Ray is up.
+    outcome = Supervisor(settings(), "sim", announce=announce).run(
+        lambda: _pipeline(as_json=as_json), when=("gateway", "sim")
+    )
     assert outcome is not None
     return outcome
 

@@ -180,7 +180,9 @@ def _worker(config: Settings, run: str) -> Part:
         *(sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--pool", "threads", "-n", name),
         *("-c", str(config.worker_threads), "-Q", ",".join(STAGES), "-E", "--loglevel", "INFO"),
     ]
-    return Part("worker", lambda: command, worker_probe(config.broker(), name), (), ("redis",), layer=3, grace_s=3.0)
+    # It takes work as soon as it is up, so what the work needs is up before it.
+    needs = ("redis", "ray", "sim", "services")
+    return Part("worker", lambda: command, worker_probe(config.broker(), name), (), needs, layer=3, grace_s=3.0)
 
 
 def _flower(config: Settings) -> Part:

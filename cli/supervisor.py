@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,9 +115,10 @@ class Supervisor:
         self._watches: dict[str, Watch] = {}
         self._file: runfile.RunFile
 
-    def run(self, work: Callable[[], Result] | None = None) -> Result | None:
+    def run(self, work: Callable[[], Result] | None = None, *, when: Sequence[str] = ()) -> Result | None:
         """Start everything, then do `work` (in a thread), or without one stay up until a signal comes; stop everything.
 
+        Work begins as soon as the parts named in `when` answer; without names, when all do that the system needs.
         Returns what `work` returns. Raises what `work` raises, AlreadyRunning, PortBusy, PartFailed, and
         KeyboardInterrupt when a signal ended unfinished work.
         """
@@ -136,7 +137,7 @@ class Supervisor:
                 gateway = self.config.gateway()
                 self._file = runfile.RunFile(run, os.getpid(), self.venue, gateway, str(scratch))
                 self._file.write(self.home)
-                return asyncio.run(self._main(work))
+                return asyncio.run(self._main(work, when))
             finally:
                 runfile.remove_scratch(scratch)
                 (self.home / "run.json").unlink(missing_ok=True)
@@ -147,51 +148,47 @@ class Supervisor:
                 if not port_is_free(port.number, port.host):
                     raise PortBusy(port.number, part.name, port.variable, port_owner(port.number))
 
-    async def _main(self, work: Callable[[], Result] | None) -> Result | None:
+    async def _main(self, work: Callable[[], Result] | None, when: Sequence[str]) -> Result | None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
         self._watches = {part.name: Watch(part) for part in self._plan.parts}
-        keepers = [loop.create_task(self._keep(watch), name=watch.part.name) for watch in self._watches.values()]
-        keepers.append(loop.create_task(self._tend_logs()))
-        stopped, started = loop.create_task(stop.wait()), loop.create_task(self._all_ready())
+        stopped, begin = loop.create_task(stop.wait()), loop.create_task(self._ready(when))
+        guards = [loop.create_task(self._keep(watch)) for watch in self._watches.values()]
+        guards += [loop.create_task(self._tend_logs()), loop.create_task(self._tell_when_ready())]
         try:
-            await self._first(started, stopped, *keepers)
-            if stopped.done():
-                if work is not None:
-                    raise KeyboardInterrupt
-                return None
-            self._write("ready")
-            self.announce("supervisor", "ready")
             if work is None:
-                await self._first(stopped, *keepers)
+                await _until([stopped], guards)
                 return None
-            result = _in_thread(work, loop)
-            await self._first(result, stopped, *keepers)
-            if not result.done():
-                raise KeyboardInterrupt
-            return result.result()
+            await _until([begin, stopped], guards)
+            if not stopped.done():
+                result = _in_thread(work, loop)
+                await _until([result, stopped], guards)
+                if result.done():
+                    return result.result()
+            raise KeyboardInterrupt
         finally:
             self._write("stopping")
-            for task in (*keepers, stopped, started):
+            for task in (*guards, stopped, begin):
                 task.cancel()
-            await asyncio.gather(*keepers, stopped, started, return_exceptions=True)
+            await asyncio.gather(*guards, stopped, begin, return_exceptions=True)
             await self._stop_all(stop)
 
-    async def _first(self, *tasks: "asyncio.Future[Any]") -> None:
-        """Wait for the first of these to end; a part that failed for good raises here."""
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-
-    async def _all_ready(self) -> None:
-        needed = [watch for watch in self._watches.values() if watch.part.essential]
-        waits = [watch.ready.wait() for watch in needed]
+    async def _ready(self, names: Sequence[str] = ()) -> None:
+        """Wait until these parts answer; without names, all that the system needs. Raises PartFailed."""
+        wanted = [watch for name, watch in self._watches.items() if (name in names if names else watch.part.essential)]
         try:
-            await asyncio.wait_for(asyncio.gather(*waits), self.timing.start)
+            async with asyncio.timeout(self.timing.start):
+                for watch in wanted:
+                    await watch.ready.wait()
         except TimeoutError:
-            late = next(watch for watch in needed if not watch.ready.is_set())
+            late = next(watch for watch in wanted if not watch.ready.is_set())
             raise self._failed(late.part, f"is not ready after {self.timing.start:.0f} s") from None
+
+    async def _tell_when_ready(self) -> None:
+        await self._ready()
+        self._write("ready")
+        self.announce("supervisor", "ready")
 
     def _failed(self, part: Part, reason: str) -> PartFailed:
         log = self._log(part)
@@ -305,6 +302,15 @@ class Supervisor:
         await asyncio.to_thread(kill_session, process.pid)
         process.wait()
         watch.child, watch.state = None, "down"
+
+
+async def _until(targets: "Sequence[asyncio.Future[Any]]", guards: "Sequence[asyncio.Future[Any]]") -> None:
+    """Wait until one of `targets` has ended; raises what a guard raises meanwhile."""
+    waiting: set[asyncio.Future[Any]] = {*targets, *guards}
+    while not any(target.done() for target in targets):
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done.difference(targets):
+            task.result()
 
 
 def _in_thread(work: Callable[[], Result], loop: asyncio.AbstractEventLoop) -> "asyncio.Future[Result]":

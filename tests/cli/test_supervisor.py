@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from cli import runfile
-from cli.probes import free_port, http_get, port_is_free
+from cli.parts import Part
+from cli.probes import free_port, http_get, http_probe, port_is_free
 from cli.process import Identity, kill_all, members
 from cli.supervisor import AlreadyRunning, PartFailed, PortBusy, Supervisor, Timing
 from tests.cli.system import FakePlan, failing, server
@@ -284,3 +285,29 @@ def test_the_work_thread_does_not_outlive_a_dead_gateway(tmp_path: Path) -> None
         it.run(work)
     release.set()
     assert time.monotonic() - begun < 15
+
+
+def test_work_begins_when_the_parts_that_it_names_answer(tmp_path: Path) -> None:
+    first, never = free_port(), free_port()
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    late = Part("ray", lambda: sleeper, http_probe(never))
+    it, plan = supervisor(tmp_path, server("gateway", first), late, server("worker", free_port(), needs=("ray",)))
+    assert it.run(lambda: pid_at(first), when=("gateway",))
+    assert members(plan.run, []) == []
+
+
+def test_a_part_that_is_not_ready_in_time_is_named(tmp_path: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; print('still thinking', flush=True); time.sleep(600)"]
+    late = Part("ray", lambda: sleeper, http_probe(free_port()))
+    timing = Timing(poll=0.02, start=2.0)
+    it, plan = supervisor(tmp_path, server("gateway", free_port()), late, timing=timing)
+    with pytest.raises(PartFailed, match=r"(?s)the ray is not ready after 2 s.*still thinking"):
+        it.run()
+    assert members(plan.run, []) == []
+
+
+def test_nobody_waits_for_a_part_that_only_looks_on(tmp_path: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    flower = Part("flower", lambda: sleeper, http_probe(free_port()), essential=False)
+    it, _ = supervisor(tmp_path, server("gateway", free_port()), flower)
+    assert it.run(lambda: "done") == "done"
