@@ -32,6 +32,24 @@ INK = """(selector) => {
   return ink;
 }"""
 
+# How many pixels of each pane have exactly this colour: [price, equity, drawdown], axes left out.
+PIXELS = """(name) => {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const [r, g, b] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
+  const panes = [...document.querySelectorAll("#s0 .chart table tr")].filter((row) => row.cells.length > 1).slice(0, 3);
+  return panes.map((row) => {
+    let count = 0;
+    for (const canvas of row.cells[1].querySelectorAll("canvas")) {
+      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      for (let i = 0; i < pixels.length; i += 4) count += pixels[i] === r && pixels[i + 1] === g && pixels[i + 2] === b;
+    }
+    return count;
+  });
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -39,6 +57,14 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser
         browser.close()
+
+
+def until(page, condition, tries=100):
+    """Wait for a condition; the page's own policy forbids Playwright's wait_for_function."""
+    while not condition():
+        tries -= 1
+        assert tries, "it did not happen within 10 s"
+        page.wait_for_timeout(100)
 
 
 class Opened:
@@ -52,7 +78,7 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("body[data-ready=true]")
-        self.page.wait_for_function(f"({INK})('.symbol:not([hidden]) .chart') > 20")
+        until(self.page, lambda: self.page.evaluate(INK, ".symbol:not([hidden]) .chart") > 20)
 
     def outside(self):
         return [url for url in self.asked if not url.startswith(("file:", "data:"))]
@@ -76,13 +102,27 @@ def test_it_draws_its_charts_silently_and_alone(browser, path, scheme, width):
     assert opened.page.locator("#tv-attr-logo").first.is_visible()
 
 
+def test_candles_equity_benchmark_drawdown_and_marks_are_in_their_panes(browser, path):
+    page = Opened(browser, path, viewport={"width": 1280, "height": 900}).page
+    stopped = page.evaluate(PIXELS, "warn")
+    assert stopped[0] > 20
+    page.get_by_role("button", name="Trades").first.click()
+    until(page, lambda: page.evaluate(PIXELS, "warn")[0] == 0)
+    up, down, own, other = (page.evaluate(PIXELS, name) for name in ("up", "down", "own", "other"))
+    assert min(up[0], down[0]) > 200  # wicks
+    assert own[1] > 200
+    assert other[1] > 50
+    assert down[2] > 10  # a thin line over its own shade
+    assert (up[1], own[2]) == (0, 0)
+
+
 def test_tabs_switch_between_symbols_by_click_and_by_key(browser, path):
     opened = Opened(browser, path, viewport={"width": 1280, "height": 900})
     page = opened.page
     page.get_by_role("tab", name="ETHUSDT").click()
     assert page.locator("#s1").is_visible()
     assert page.locator("#s0").is_hidden()
-    page.wait_for_function(f"({INK})('#s1 .chart') > 20")
+    until(page, lambda: page.evaluate(INK, "#s1 .chart") > 20)
     page.keyboard.press("ArrowLeft")
     assert page.locator("#s0").is_visible()
     assert opened.said == []

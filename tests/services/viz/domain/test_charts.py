@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.viz.adapters import inputs
+from services.viz.domain.charts import chart_data, sparkline, trial_data
+from services.viz.domain.quality import quality
+from services.viz.domain.run import METRICS, Trials
+from services.viz.domain.sheet import assumptions, bars_text, sheet, title
+from tests.services.viz.lakes import record
+from tickloom.contracts.backtest import BacktestRequest
+
+
+@pytest.fixture(scope="module")
+def run(builder, backtest):
+    links = inputs.chain(builder.lake, backtest)
+    return inputs.read_run(builder.lake, links, list(inputs.read_symbols(builder.lake, links)))
+
+
+@pytest.mark.parametrize("max_candles", [100, 977, 5_000])
+def test_every_list_of_candles_has_one_length_and_keeps_the_extremes(run, max_candles):
+    for one in run.symbols:
+        data = chart_data(one, max_candles)
+        names = ("from", "open", "high", "low", "close", "volume", "equity", "buy_and_hold", "drawdown")
+        assert {len(data[name]) for name in names} == {len(data["time"])}
+        assert len(data["time"]) <= max_candles
+        assert max(data["high"]) == one.bars.high.max()
+        assert min(data["low"]) == one.bars.low.min()
+        assert min(data["drawdown"]) == pytest.approx(one.curve.drawdown.min(), rel=1e-7)
+        if data["equity_low"]:
+            assert min(data["equity_low"]) == pytest.approx(one.curve.equity.min(), rel=1e-7)
+            assert max(data["equity_high"]) == pytest.approx(one.curve.equity.max(), rel=1e-7)
+
+
+@pytest.mark.parametrize("max_candles", [100, 5_000])
+def test_each_trade_is_marked_on_the_candle_that_its_fill_lies_in(run, max_candles):
+    for one in run.symbols:
+        data = chart_data(one, max_candles)
+        trades = data["trades"]
+        assert trades["n"] == len(one.trades.side) > 20
+        for i in range(trades["n"]):
+            for candle, fill in (
+                (trades["entry"][i], trades["entry_price"][i]),
+                (trades["exit"][i], trades["exit_price"][i]),
+            ):
+                if candle is not None:
+                    assert data["low"][candle] * 0.999 <= fill <= data["high"][candle] * 1.001  # slippage is 0.05 %
+            if trades["exit"][i] is not None:
+                assert trades["entry"][i] <= trades["exit"][i]
+
+
+def test_an_open_trade_has_nothing_about_its_exit(run):
+    last = [(one, chart_data(one, 500)["trades"]) for one in run.symbols if one.trades.is_open.any()]
+    assert last, "the fixture should hold an open trade"
+    for _, trades in last:
+        assert (trades["exit"][-1], trades["exit_s"][-1], trades["exit_price"][-1]) == (None, None, None)
+        assert trades["reason"][-1] == "open"
+
+
+def test_a_parameter_is_an_index_into_its_sorted_values():
+    metrics = {name: [1.0, None, 2.0] for name in METRICS}
+    data = trial_data(Trials([0, 1, 2], {"fast": [20, 5, 10.5]}, metrics), 2)
+    assert data["axes"]["fast"] == [5, 10.5, 20]
+    assert data["index"]["fast"] == [2, 0, 1]
+    assert data["metrics"]["cagr"] == [1.0, None, 2.0]
+
+
+@given(st.lists(st.floats(1, 1e9), min_size=1, max_size=200))
+def test_a_sparkline_stays_in_its_square(values):
+    points = sparkline(np.array(values))
+    assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in points)
+    assert len(points) <= 60
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"kind": "time", "interval": "15m"}, "15m bars"),
+        ({"kind": "tick", "threshold": 1}, "tick bars of 1 trade"),
+        ({"kind": "volume", "threshold": "2500.5"}, "volume bars of 2,500.5"),
+        ({"kind": "dollar", "threshold": "1000000"}, "dollar bars of 1,000,000"),
+        ({"kind": "imbalance", "expected": 3}, "imbalance bars"),
+    ],
+)
+def test_bars_are_named_in_words(spec, text):
+    assert bars_text({"spec": spec}) == text
+
+
+def test_the_title_is_the_wanted_one_or_symbols_bars_and_days(run):
+    assert title(run, "Mine") == "Mine"
+    assert title(run, "").startswith("BTCUSDT, ETHUSDT on dollar bars of 1,000,000, 2022-01-02 to 2022-")
+
+
+def test_the_rules_shown_are_those_of_the_best_trial(run):
+    for one, page in zip(run.symbols, sheet(run, "", "0" * 64)["symbols"], strict=True):
+        fast, slow = one.parameters()["fast"], one.parameters()["slow"]
+        assert page["rules"][0] == ("Buy when", f"sma_{fast} > sma_{slow}")
+
+
+def test_assumptions_say_what_the_account_was_told():
+    fraction = {"kind": "fixed_fraction", "fraction": 0.25}
+    request = BacktestRequest.model_validate({"stop_loss_rate": 0.02, "sizing": fraction}).canonical()
+    words = {label: text.replace("\N{THIN SPACE}", " ") for label, text in assumptions(request)}
+    assert words["Stop-loss"] == "2.00 % from the entry fill"
+    assert words["Size"] == "25.00 % of equity"
+    assert words["Slippage"] == "0.050 % against each fill"
+
+
+def texts(found):
+    return " ".join(line["text"] for line in found["sentences"])
+
+
+def test_clean_sources_are_said_to_be_clean():
+    found = quality([record("a.zip", 10), record("b.zip", 5)], {})
+    assert [line["tone"] for line in found["sentences"]] == ["good"] * 4
+    assert "All 2 source files match" in texts(found)
+    assert "15 rows read, 15 kept, none dropped" in texts(found)
+
+
+def test_every_flaw_of_the_sources_is_told():
+    gap = {"count": 2, "missing": 31, "longest": 30, "first": []}
+    silence = {"count": 1, "missing": 9_000_000_000, "longest": 9_000_000_000, "first": []}
+    dropped = {"sentinel": 1, "other_day": 0, "duplicate": 120}
+    flawed = record(
+        "a.zip",
+        1_000,
+        served_sha256="0" * 64,
+        dropped=dropped,
+        rows=879,
+        id_gaps=gap,
+        time_gaps=silence,
+        counts={"out_of_order": 7},
+    )
+    found = quality(
+        [flawed], {"missing_days": {"BTCUSDT": ["2022-01-03"]}, "repaired_days": {"BTCUSDT": ["2022-01-04"]}}
+    )
+    for text in (
+        "1 of 1 source file could not be checked",
+        "1 placeholder row of the exchange, 120 rows that came twice",
+        "2 gaps in the ids: 31 missing, 30 in the longest",
+        "the longest of 2.5 hours",
+        "out of order 7",
+        "No data at all for BTCUSDT: 2022-01-03.",
+        "2022-01-04",
+    ):
+        assert text in texts(found)
+
+
+def test_no_record_is_said_to_be_no_record():
+    assert "no record" in texts(quality([], {}))
