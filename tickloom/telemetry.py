@@ -15,7 +15,8 @@ def configure_logging(part: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            # Tracebacks without local variables: those hold tokens, and can be megabytes.
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "part", "event"]),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
