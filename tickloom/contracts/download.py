@@ -5,7 +5,7 @@ import re
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from tickloom.contracts.base import AsTuple, Contract, Symbol
 
@@ -24,10 +24,20 @@ Calendar = Annotated[
 ]
 
 
+def _inside(path: str) -> str:
+    """Refuse what leads out of a folder. Whoever opens the file must still look where its links lead."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..", "~") for part in parts) or not path.isprintable() or set(path) & set("\\:"):
+        raise ValueError("must be a plain path in the import folder, as in trades/BTCUSDT.csv")
+    return path
+
+
 class SourceFile(Contract):
     """A file under the import folder. The gateway pins its SHA-256 when it accepts the request."""
 
-    path: str = Field(min_length=1, max_length=256, description="relative to the operator's import folder")
+    path: Annotated[str, AfterValidator(_inside)] = Field(
+        min_length=1, max_length=256, description="relative to the operator's import folder"
+    )
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="filled in at submission")
 
 
