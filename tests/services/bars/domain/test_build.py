@@ -1,0 +1,142 @@
+"""The fold over partitions: C1 prefix invariance, C2 partition invariance, C4 conservation."""
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from services.bars.domain.build import SUMS, State, close_bars
+from services.bars.domain.rule import Rule, rule_of
+from tests.naive import bars as naive
+from tests.services.bars.made import arrays_of, trade_rows
+from tickloom.contracts.bars import DollarBars, TickBars, TimeBars, VolumeBars
+from tickloom.errors import ExactnessLost
+
+RULES = st.builds(Rule, st.sampled_from(["time", "tick", "volume", "dollar"]), st.integers(1, 150))
+
+
+def fold(partitions, rule, until=0):
+    """Return all bars by column, and the last state: each partition's state goes through JSON to the next."""
+    state, columns = State().to_json(), []
+    for rows in partitions:
+        bars, left = close_bars(arrays_of(rows), rule, State.from_json(state), until)
+        state = left.to_json()
+        columns.append(bars.columns)
+    names = columns[0]
+    return {name: np.concatenate([c[name] for c in columns]).tolist() for name in names}, State.from_json(state)
+
+
+def split(rows, n):
+    return [rows[i * len(rows) // n : (i + 1) * len(rows) // n] for i in range(n)]
+
+
+@given(trade_rows(), RULES, st.sampled_from([3, 7, 31]))
+def test_c2_any_partitioning_gives_the_same_bars_and_state(rows, rule, n):
+    whole, left = fold([rows], rule)
+    parts, left_of_parts = fold(split(rows, n), rule)
+    assert parts == whole
+    assert left.to_json() == left_of_parts.to_json()
+
+
+@given(trade_rows(), RULES, st.integers(0, 60))
+def test_c1_what_closed_does_not_depend_on_what_follows(rows, rule, cut):
+    before, _ = fold([rows[:cut]], rule)
+    whole, _ = fold([rows], rule)
+    for name, values in before.items():
+        assert whole[name][: len(values)] == values
+
+
+@given(trade_rows(), RULES)
+def test_c4_bars_and_residual_add_up_to_the_trades(rows, rule):
+    bars, left = fold([rows], rule)
+    opened = left.open_bar() or dict.fromkeys(SUMS, 0)
+    for name, total in {
+        "n_trades": len(rows),
+        "volume": sum(q for _, _, _, q, _ in rows),
+        "notional": sum(p * q for _, _, p, q, _ in rows),
+        "buy_volume": sum(q for _, _, _, q, side in rows if side > 0),
+        "buy_notional": sum(p * q for _, _, p, q, side in rows if side > 0),
+    }.items():
+        assert sum(bars[name]) + opened[name] == total
+
+
+@given(trade_rows(), RULES)
+def test_c4_every_trade_is_in_one_bar_and_bars_are_in_order(rows, rule):
+    bars, _ = fold([rows], rule)
+    closed, _ = naive.bars(rows, rule.kind, rule.size)
+    assert bars["last_trade_id"] == [bar.trades[-1][0] for bar in closed]
+    assert bars["ts_close"] == sorted(bars["ts_close"])
+    for low, high, first, last in zip(bars["low"], bars["high"], bars["open"], bars["close"], strict=True):
+        assert low <= min(first, last) <= max(first, last) <= high
+
+
+@given(trade_rows(min_size=1), RULES, st.randoms())
+def test_times_that_run_backwards_never_make_a_bar_close_earlier_than_one_before(rows, rule, random):
+    times = [row[1] for row in rows]
+    random.shuffle(times)
+    shuffled = [(i, ts, p, q, side) for (i, _, p, q, side), ts in zip(rows, times, strict=True)]
+    bars, left = fold(split(shuffled, 3), rule)
+    assert bars["ts_close"] == sorted(bars["ts_close"])
+    assert all(o <= c for o, c in zip(bars["ts_open"], bars["ts_close"], strict=True))
+    assert left.latest == max(times)
+    assert fold([shuffled], rule)[0] == bars
+
+
+def test_a_time_bar_is_stamped_with_its_interval_and_others_with_their_crossing_trade():
+    rows = [(1, 12, 5, 1, 1), (2, 17, 5, 1, 1), (3, 31, 5, 1, 1)]
+    bars, _ = fold([rows], Rule("time", 10))
+    assert (bars["ts_open"], bars["ts_close"]) == ([10], [20])
+    bars, _ = fold([rows], Rule("tick", 2))
+    assert (bars["ts_open"], bars["ts_close"]) == ([12], [17])
+
+
+def test_an_interval_that_is_over_at_the_end_of_the_day_closes_there():
+    rows = [(1, 12, 5, 1, 1), (2, 17, 5, 1, 1)]
+    assert fold([rows], Rule("time", 10), until=20)[0]["ts_close"] == [20]
+    assert fold([rows], Rule("time", 10), until=19)[0]["ts_close"] == []
+    assert fold([rows], Rule("tick", 3), until=20)[0]["ts_close"] == []
+
+
+@given(trade_rows(min_size=1), st.integers(0, 59), st.integers(1, 100))
+def test_m8_splitting_a_trade_in_two_leaves_volume_bars_alone_unless_it_crosses(rows, at, size):
+    at = min(at, len(rows) - 1)
+    i, ts, p, q, side = rows[at]
+    assume(q > 1 and at not in naive.ends(rows, "volume", size))
+    rows = [(2 * r[0], *r[1:]) for r in rows]
+    halves = [(2 * i, ts, p, 1, side), (2 * i + 1, ts, p, q - 1, side)]
+    whole, _ = fold([rows], Rule("volume", size))
+    other, _ = fold([rows[:at] + halves + rows[at + 1 :]], Rule("volume", size))
+    for name in ("ts_close", "open", "high", "low", "close", "volume", "notional"):
+        assert whole[name] == other[name]
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        (TimeBars(kind="time", interval="15m"), Rule("time", 900_000_000)),
+        (TickBars(kind="tick", threshold=100), Rule("tick", 100)),
+        (VolumeBars(kind="volume", threshold="0.1"), Rule("volume", 10)),
+        (VolumeBars(kind="volume", threshold="0.101"), Rule("volume", 11)),
+        (DollarBars(kind="dollar", threshold=1000), Rule("dollar", 100_000_000)),
+        (DollarBars(kind="dollar", threshold="0.000001"), Rule("dollar", 1)),
+    ],
+)
+def test_a_threshold_is_counted_in_the_symbols_own_units(spec, rule):
+    assert rule_of(spec, 3, 2) == rule
+
+
+def test_a_tenth_ten_times_is_one():
+    rule = rule_of(VolumeBars(kind="volume", threshold=Decimal(1)), 0, 1)
+    rows = [(i, i, 1, 1, 1) for i in range(20)]
+    assert fold([rows], rule)[0]["n_trades"] == [10, 10]
+
+
+def test_what_does_not_fit_is_refused_by_name():
+    with pytest.raises(ExactnessLost, match="threshold"):
+        rule_of(DollarBars(kind="dollar", threshold="1e30"), 2, 5)
+    with pytest.raises(ExactnessLost, match="notional"):
+        close_bars(arrays_of([(1, 1, 10**10, 10**9, 1)]), Rule("tick", 1), State(), 0)
+    with pytest.raises(ExactnessLost, match="at trade 2"):
+        close_bars(arrays_of([(1, 1, 1, 6 * 10**17, 1), (2, 2, 1, 6 * 10**17, 1)]), Rule("tick", 9), State(), 0)

@@ -1,0 +1,202 @@
+"""The bars stage over artifacts of the download stage, in a real lake."""
+
+import random
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from services.bars import job
+from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, write_trades
+from tickloom.errors import ExactnessLost, InvalidRequest, StageCancelled, UnknownArtifact
+from tickloom.http import Report
+from tickloom.lake import open_lake
+from tickloom.settings import settings
+
+SPECS = [
+    {"kind": "tick", "threshold": 17},
+    {"kind": "volume", "threshold": "9.5"},
+    {"kind": "dollar", "threshold": 1000},
+    {"kind": "time", "interval": "1h"},
+]
+SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
+
+
+@pytest.fixture
+def imports(tmp_path, home, monkeypatch):
+    folder = tmp_path / "imports"
+    folder.mkdir()
+    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
+    monkeypatch.setenv("TICKLOOM_CPUS", "2")
+    settings.cache_clear()
+    return folder
+
+
+def made(seed, days=7, per_day=120):
+    """Trades of some days, each day with decimals of its own: (id, us, price, quantity, buyer is maker)."""
+    rng, rows = random.Random(seed), []
+    for day in range(days):
+        times = sorted(rng.randrange(DAY_US) for _ in range(per_day))
+        places = 1 + day % 3
+        for ts in times:
+            price, quantity = f"{rng.uniform(90, 110):.{places}f}", f"{rng.uniform(0.1, 2):.{4 - places}f}"
+            rows.append((len(rows), T0 + day * DAY_US + ts, price, quantity, rng.random() < 0.5))
+    return rows
+
+
+@pytest.fixture
+def source(imports):
+    files = write_trades(imports, "AAA", made(1)) | write_trades(imports, "BBB", made(2, days=3))
+    return imported(data_type="trades", files=files)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])
+def test_c4_sums_over_bars_and_residual_are_those_of_the_trades(source, spec):
+    bars = run(source, **spec)
+    for symbol, rows in (("AAA", made(1)), ("BBB", made(2, days=3))):
+        facts, got = bars.facts["symbols"][symbol], columns(bars, symbol)
+        exact = [(Decimal(p), Decimal(q), maker) for _, _, p, q, maker in rows]
+        totals = {
+            "n_trades": Decimal(len(rows)),
+            "volume": sum(q for _, q, _ in exact),
+            "notional": sum(p * q for p, q, _ in exact),
+            "buy_volume": sum(q for _, q, maker in exact if not maker),
+            "buy_notional": sum(p * q for p, q, maker in exact if not maker),
+        }
+        for name in SUMS:
+            assert sum(map(Decimal, got[name])) == Decimal(facts[name])
+            assert Decimal(facts[name]) + Decimal(facts["residual"][name]) == totals[name]
+        assert facts["n_bars"] == len(got["ts_close"]) > 3
+        assert got["ts_close"] == sorted(got["ts_close"])
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])
+def test_c2_how_days_are_grouped_and_where_they_run_changes_no_byte(source, spec, monkeypatch, tmp_path):
+    first = run(source, **spec)
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
+    settings.cache_clear()
+    monkeypatch.setattr(job, "BATCH_ROWS", 1)  # a task for each day
+    monkeypatch.setattr(job, "SMALL_ROWS", 0)  # on the pool of processes
+    again = imported(data_type="trades", files={"AAA": "AAA.csv", "BBB": "BBB.csv"})
+    assert again == source
+    assert run(again, **spec) == first
+
+
+def test_c1_a_longer_range_has_the_same_bars_at_its_beginning_and_builds_only_the_new_days(source, imports):
+    short = imported(data_type="trades", files={"AAA": "AAA.csv"}, start_date="2024-01-05", end_date="2024-01-07")
+    whole = imported(data_type="trades", files={"AAA": "AAA.csv"})
+    for spec in SPECS:
+        few, many = run(short, **spec), run(whole, **spec)
+        names = [entry.name for entry in few.files]
+        assert [entry for entry in many.files if entry.name in names] == list(few.files)
+
+
+def test_days_with_other_decimals_are_joined_on_the_finest(source):
+    bars = run(source, kind="tick", threshold=17)
+    facts = bars.facts["symbols"]["AAA"]
+    assert (facts["price_scale"], facts["quantity_scale"], facts["notional_scale"]) == (3, 3, 6)
+    table = open_lake().read_table(bars.under("AAA/")[0])
+    assert str(table.schema.field("open").type) == "decimal64(18, 3)"
+
+
+def test_the_bar_still_open_is_told_apart_and_never_among_the_bars(source):
+    bars = run(source, kind="tick", threshold=17)
+    partial = bars.facts["symbols"]["AAA"]["partial"]
+    assert partial["is_partial"]
+    assert partial["n_trades"] == len(made(1)) % 17
+    assert partial["first_trade_id"] == columns(bars, "AAA")["last_trade_id"][-1] + 1
+
+
+def test_a_threshold_that_is_never_reached_makes_no_bars_and_loses_nothing(source):
+    bars = run(source, kind="dollar", threshold=10**9)
+    facts = bars.facts["symbols"]["AAA"]
+    assert (bars.files, facts["n_bars"], facts["residual"]["n_trades"]) == ((), 0, len(made(1)))
+
+
+def test_the_columns_of_a_bar(source):
+    bars = run(source, kind="time", interval="1d")
+    got = columns(bars, "AAA")
+    assert list(got) == [
+        "ts_open", "ts_close", "first_trade_id", "last_trade_id", "open", "high", "low", "close", "volume", "notional",
+        "vwap", "n_trades", "buy_volume", "buy_notional",
+    ]  # fmt: skip
+    assert got["ts_open"] == [T0 + day * DAY_US for day in range(7)]
+    assert got["ts_close"] == [T0 + (day + 1) * DAY_US for day in range(7)]
+    vwap = [float(n / v) for n, v in zip(got["notional"], got["volume"], strict=True)]
+    assert np.allclose(got["vwap"], vwap, rtol=1e-15, atol=0)
+    assert bars.facts["symbols"]["AAA"]["partial"] is None
+
+
+def test_progress_counts_days_and_trades(source):
+    told = []
+    run(source, told, kind="tick", threshold=17)
+    assert (told[-1].done, told[-1].total, told[-1].rows) == (10, 10, len(made(1)) + len(made(2, days=3)))
+
+
+def test_an_artifact_that_exists_is_the_answer_and_quality_travels_with_it(source, monkeypatch):
+    first = run(source, kind="tick", threshold=17)
+    monkeypatch.setattr(job, "_run", None)
+    assert run(source, kind="tick", threshold=17) == first
+    assert first.facts["quality"] == source.facts["quality"]
+
+
+def test_bars_that_do_not_hold_what_the_trades_held_are_not_published(source, monkeypatch):
+    added = job._added
+    monkeypatch.setattr(job, "_added", lambda rows: {name: value + 1 for name, value in added(rows).items()})
+    with pytest.raises(job.NotConserved, match="volume of the source is"):
+        run(source, kind="tick", threshold=17)
+    assert open_lake().find(call_of(source, kind="tick", threshold=17).artifact_id) is None
+
+
+def test_requests_that_cannot_be_carried_out_are_refused_by_name(source, imports):
+    with pytest.raises(ExactnessLost, match="threshold"):
+        run(source, kind="dollar", threshold="1e30")
+    bars = run(source, kind="tick", threshold=17)
+    with pytest.raises(InvalidRequest, match="input"):
+        run(bars, kind="tick", threshold=17)
+    call = call_of(source, kind="tick", threshold=18)
+    with pytest.raises(UnknownArtifact):
+        job.BarsJob().run(call.model_copy(update={"inputs": ("0" * 64,)}), Report())
+
+
+def test_a_cancelled_run_publishes_nothing(source):
+    call, report = call_of(source, kind="tick", threshold=17), Report()
+    report.cancelled.set()
+    with pytest.raises(StageCancelled):
+        job.BarsJob().run(call, report)
+    assert open_lake().find(call.artifact_id) is None
+
+
+def klines(imports, n=10):
+    rows = [f"{T0 + i * 900_000_000},{10 + i}.5,{12 + i},{9 + i},{11 + i},{i}.25" for i in range(n)]
+    (imports / "k.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    return imported(data_type="klines", interval="15m", files={"AAA": "k.csv"})
+
+
+def test_klines_become_bars_of_a_longer_interval(imports):
+    bars = run(klines(imports), kind="time", interval="1h")
+    got = columns(bars, "AAA")
+    assert list(got) == ["ts_open", "ts_close", "open", "high", "low", "close", "volume"]
+    assert got["open"] == [Decimal("10.5"), Decimal("14.5")]
+    assert got["close"] == [Decimal(14), Decimal(18)]
+    assert got["volume"] == [Decimal("7"), Decimal("23")]
+    facts = bars.facts["symbols"]["AAA"]
+    assert (facts["partial"]["volume"], facts["residual"]["volume"]) == ("17.5", "17.5")
+
+
+def test_klines_of_the_same_interval_stay_as_they_are(imports):
+    bars = run(klines(imports), kind="time", interval="15m")
+    assert columns(bars, "AAA")["close"] == [Decimal(11 + i) for i in range(10)]
+    assert bars.facts["symbols"]["AAA"]["partial"] is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"kind": "time", "interval": "5m"}, "not a multiple"),
+        ({"kind": "tick", "threshold": 5}, "klines become time bars"),
+    ],
+)
+def test_what_cannot_be_made_of_klines_is_refused(imports, spec, reason):
+    with pytest.raises(InvalidRequest, match=reason):
+        run(klines(imports), **spec)
