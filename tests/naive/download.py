@@ -60,4 +60,4 @@ def row(line: str, kinds: list[int]) -> list[int] | None:
 
 
 def value(digits: int, places: int) -> Decimal:
-    return Decimal(digits).scaleb(-places)
+    return Decimal(int(digits)).scaleb(-int(places))
