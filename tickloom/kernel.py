@@ -36,7 +36,7 @@ def _cache_file(compiled: Any) -> Any:
 
 
 def _uses(function: Callable[..., object]) -> str:
-    """Return a digest of what a kernel is compiled together with: other kernels by their own stamps, constants by value.
+    """Return a digest of what a kernel is compiled with: other kernels by their own stamps, constants by value.
 
     Numba throws a cached kernel away when the file of that kernel changes. It does not when a kernel or a constant
     changes that was imported from another file, and would go on running the old code.
