@@ -83,7 +83,7 @@ def _short(run: SymbolRun) -> list[Caveat]:
 
 def _selection(run: SymbolRun, objective: str) -> list[Caveat]:
     n_trials = len(run.trials.combo)
-    if n_trials < 2:
+    if n_trials < 2 or run.metrics()[objective] is None:
         return []
     label = inline(objective)
     text = f"The trial shown is the best of {n_trials:,} by {label}, chosen on the same data that it is judged on."

@@ -8,7 +8,7 @@ from services.viz.domain.words import plural, size, span
 Record = Mapping[str, Any]
 Line = dict[str, str]
 DAY_US = 86_400_000_000
-COLUMNS = ("Source", "SHA-256", "Size", "Times in", "Rows read", "Kept", "Dropped", "Id gaps", "Silences", "Longest")
+COLUMNS = ("Source", "SHA-256", "Size", "Times in", "Rows read", "Kept", "Dropped", "Id gaps", "Time gaps", "Longest")
 REASONS = {
     "sentinel": ("placeholder row of the exchange", "placeholder rows of the exchange"),
     "other_day": ("row of another day", "rows of another day"),
@@ -17,11 +17,13 @@ REASONS = {
 LISTED_DAYS = 12
 
 
-def quality(records: Sequence[Record], summary: Record) -> dict[str, Any]:
+def quality(records: Sequence[Record], summary: Record, are_klines: bool = False) -> dict[str, Any]:
     """Return sentences and a table about the sources.
 
     records  one for each source file, as the download stage writes them under quality/
     summary  the download's own account of all of them, for the days that are missing or were repaired
+
+    Klines have no ids, and their gaps are counted in bars; the silences between trades are measured in microseconds.
     """
     if not records:
         text = "The download left no record of its sources, so nothing can be said about their quality."
@@ -29,13 +31,12 @@ def quality(records: Sequence[Record], summary: Record) -> dict[str, Any]:
     sentences = [
         _checksums(records),
         _rows(records),
-        _gaps(records, "id_gaps", "No id is missing between the first and the last.", _id_gap_text),
-        _gaps(records, "time_gaps", "No silence is out of keeping with the market's own rhythm.", _time_gap_text),
+        *(_kline_gaps(records) if are_klines else _trade_gaps(records)),
         *_order(records),
         *_days(summary.get("missing_days", {}), "No data at all for", "bad"),
         *_days(summary.get("repaired_days", {}), "Taken from daily files because the monthly one lacks them:", "good"),
     ]
-    return {"sentences": sentences, "columns": COLUMNS, "rows": [_row(record) for record in records]}
+    return {"sentences": sentences, "columns": COLUMNS, "rows": [_row(record, are_klines) for record in records]}
 
 
 def _line(text: str, tone: str) -> Line:
@@ -68,6 +69,17 @@ def _rows(records: Sequence[Record]) -> Line:
     return _line(f"{plural(read, 'row')} read, {kept:,} kept; dropped: {', '.join(dropped)}.", "bad")
 
 
+def _trade_gaps(records: Sequence[Record]) -> list[Line]:
+    return [
+        _gaps(records, "id_gaps", "No id is missing between the first and the last.", _id_gap_text),
+        _gaps(records, "time_gaps", "No silence is out of keeping with the market's own rhythm.", _silence_text),
+    ]
+
+
+def _kline_gaps(records: Sequence[Record]) -> list[Line]:
+    return [_gaps(records, "time_gaps", "No bar is missing between the first and the last.", _missing_bars_text)]
+
+
 def _gaps(records: Sequence[Record], kind: str, none: str, text: Any) -> Line:
     gaps = [record.get(kind, {}) for record in records]
     count = sum(int(gap.get("count", 0)) for gap in gaps)
@@ -81,11 +93,15 @@ def _id_gap_text(count: int, missing: int, longest: int) -> str:
     return f"{plural(count, 'gap')} in the ids: {missing:,} missing, {longest:,} in the longest."
 
 
-def _time_gap_text(count: int, _: int, longest: int) -> str:
+def _silence_text(count: int, _: int, longest: int) -> str:
     return (
         f"{plural(count, 'silence')} far longer than the day's usual pause between rows, the longest of "
         f"{span(longest / DAY_US)}: an outage, or data that are missing."
     )
+
+
+def _missing_bars_text(count: int, missing: int, longest: int) -> str:
+    return f"{plural(count, 'gap')} between bars: {missing:,} missing, {longest:,} in the longest."
 
 
 def _order(records: Sequence[Record]) -> list[Line]:
@@ -106,7 +122,7 @@ def _days(by_symbol: Mapping[str, Sequence[str]], before: str, tone: str) -> lis
     return lines
 
 
-def _row(record: Record) -> list[dict[str, str]]:
+def _row(record: Record, are_klines: bool) -> list[dict[str, str]]:
     verified = _is_verified(record)
     dropped = {reason: int(count) for reason, count in record.get("dropped", {}).items() if count}
     ids, times = record.get("id_gaps", {}), record.get("time_gaps", {})
@@ -128,9 +144,13 @@ def _row(record: Record) -> list[dict[str, str]]:
         _cell(f"{int(record.get('rows_read', 0)):,}"),
         _cell(f"{int(record.get('rows', 0)):,}"),
         _cell(f"{sum(dropped.values()):,}", ", ".join(f"{k} {v:,}" for k, v in dropped.items()), bool(dropped)),
-        _cell(f"{int(ids.get('count', 0)):,}", f"{int(ids.get('missing', 0)):,} missing", bool(ids.get("count"))),
+        _cell(
+            "–" if are_klines else f"{int(ids.get('count', 0)):,}",
+            f"{int(ids.get('missing', 0)):,} missing",
+            bool(ids.get("count")),
+        ),
         _cell(f"{int(times.get('count', 0)):,}", "", bool(times.get("count"))),
-        _cell(span(longest / DAY_US) if longest else "–"),
+        _cell("–" if not longest else plural(longest, "bar") if are_klines else span(longest / DAY_US)),
     ]
 
 

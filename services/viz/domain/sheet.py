@@ -59,7 +59,11 @@ def sheet(run: Run, wanted_title: str, artifact_id: str) -> Fields:
         "assumptions": assumptions(run.request("backtest")),
         "symbols": [_symbol(run, one, number) for number, one in enumerate(run.symbols)],
         "steps": [_step(step) for step in run.steps],
-        "quality": quality(run.quality, run.step("download").facts.get("quality", {})),
+        "quality": quality(
+            run.quality,
+            run.step("download").facts.get("quality", {}),
+            are_klines=run.request("download").get("data_type") == "klines",
+        ),
         "months": MONTHS,
     }
 

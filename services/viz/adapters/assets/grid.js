@@ -3,7 +3,7 @@ function drawGrid(article, d) {
   const block = article.querySelector(".grid-block");
   if (!block) return;
   const t = d.trials, names = Object.keys(t.axes).filter((name) => t.axes[name].length > 1);
-  const state = { metric: data.objective, x: names[names.length - 1], y: names.length > 1 ? names[names.length - 2] : null, fixed: {} };
+  const state = { metric: t.metrics[data.objective].some((v) => v !== null) ? data.objective : "total_return", x: names[names.length - 1], y: names.length > 1 ? names[names.length - 2] : null, fixed: {} };
   for (const name of Object.keys(t.axes)) state.fixed[name] = t.index[name][t.best];
   const heat = block.querySelector(".heat-wrap"), tops = block.querySelector(".extremes"), tools = block.querySelector(".selectors");
 
@@ -38,11 +38,11 @@ function shader(t, metric) {
     // The 98th percentile, so that one outlier does not bleach all the others.
     const away = known.map((v) => Math.abs(v - m.middle)).sort((a, b) => a - b);
     const full = away[Math.ceil(away.length * 0.98) - 1] || 1;
-    return { low: m.middle - full, high: m.middle + full, middle: m.middle,
+    return { some: known.length > 0, low: m.middle - full, high: m.middle + full, middle: m.middle,
       of: (v) => [v >= m.middle ? "up" : "down", Math.min(Math.abs(v - m.middle) / full, 1)] };
   }
   const hue = metric === "max_drawdown" ? "down" : "own", flip = metric === "max_drawdown";
-  return { low, high, middle: null, hue, flip, of: (v) => [hue, high > low ? 0.08 + 0.92 * (flip ? (high - v) / (high - low) : (v - low) / (high - low)) : 0.4] };
+  return { some: known.length > 0, low, high, middle: null, hue, flip, of: (v) => [hue, high > low ? 0.08 + 0.92 * (flip ? (high - v) / (high - low) : (v - low) / (high - low)) : 0.4] };
 }
 
 function shade(node, shading, value) {
@@ -111,6 +111,7 @@ function barChart(t, state) {
 }
 
 function scale(metric, shading) {
+  if (!shading.some) return el("p", { class: "scale" });
   const ramp = el("i"), hue = shading.hue || "own";
   ramp.style.background = shading.middle !== null
     ? "linear-gradient(90deg, color-mix(in oklab, var(--down) 82%, var(--faint)), var(--faint), color-mix(in oklab, var(--up) 82%, var(--faint)))"
@@ -134,6 +135,6 @@ function extremes(t, metric, names) {
   const table = (title, rows) => el("div", {}, el("h3", {}, title), sortedTable(columns, rows, { now: n }, (i) => i === t.best).table);
   const label = data.metrics[metric].inline;
   const way = data.metrics[metric].good ? ["Best", "Worst"] : ["Highest", "Lowest"];
-  const notes = undefinedOnes ? [el("p", { class: "quiet" }, `${fixed(undefinedOnes, 0)} of ${fixed(t.combo.length, 0)} trials have no ${label}: ${data.metrics[metric].undefined}.`)] : [];
+  const notes = undefinedOnes ? [el("p", { class: "quiet wide" }, `${fixed(undefinedOnes, 0)} of ${fixed(t.combo.length, 0)} trials have no ${label}: ${data.metrics[metric].undefined}.`)] : [];
   return ranked.length ? [table(`${way[0]} ${n} by ${label}`, ranked.slice(0, n)), table(`${way[1]} ${n} by ${label}`, ranked.slice(-n).reverse()), ...notes] : notes;
 }

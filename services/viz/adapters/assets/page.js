@@ -4,7 +4,7 @@ const FIRST_TRADES = 20;
 function drawTrades(article, d) {
   const box = article.querySelector(".scroll.trades");
   if (!box) return;
-  const t = d.trades, limit = { now: FIRST_TRADES }, rows = t.side.map((_, i) => i), p = (v) => (v === null ? "–" : price(v, d.places));
+  const t = d.trades, limit = { now: FIRST_TRADES }, rows = t.side.map((_, i) => i), p = (v) => (v === null ? "–" : price(v, d.places + 1)); // slippage lies between ticks
   const why = { stop: "stopped out", signal: "signal", open: "still open" };
   const columns = [
     { label: "No.", value: (i) => i, text: (i) => fixed(i + 1, 0) },
@@ -14,7 +14,7 @@ function drawTrades(article, d) {
     { label: "Left", value: (i) => t.exit_s[i], text: (i) => (t.exit_s[i] === null ? "–" : moment(t.exit_s[i])) },
     { label: "at", value: (i) => t.exit_price[i], text: (i) => p(t.exit_price[i]) },
     { label: "Held", value: (i) => (t.exit_s[i] === null ? null : t.exit_s[i] - t.entry_s[i]), text: (i) => (t.exit_s[i] === null ? "–" : span(t.exit_s[i] - t.entry_s[i])) },
-    { label: "Quantity", value: (i) => t.quantity[i], text: (i) => amount(t.quantity[i]) },
+    { label: "Quantity", value: (i) => t.quantity[i], text: (i) => aligned(t.quantity[i]) },
     { label: "Fees", value: (i) => t.fees[i], text: (i) => fixed(t.fees[i], 2) },
     { label: "Result", value: (i) => t.pnl[i], text: (i) => fixed(t.pnl[i], 2, true), class: (i) => tone(t.pnl[i]) },
     { label: "Return", value: (i) => t.return[i], text: (i) => percent(t.return[i], true), class: (i) => tone(t.return[i]) },

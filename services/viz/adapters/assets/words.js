@@ -43,6 +43,7 @@ function brief(name, value) {
 
 const price = (value, places) => fixed(value, places);
 const amount = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+const aligned = (value) => value.toLocaleString("en-US", { minimumSignificantDigits: 6, maximumSignificantDigits: 6 });
 const moment = (s) => new Date(s * 1000).toISOString().slice(0, 19).replace("T", " ");
 const tone = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
 

@@ -149,3 +149,11 @@ def test_every_flaw_of_the_sources_is_told():
 
 def test_no_record_is_said_to_be_no_record():
     assert "no record" in texts(quality([], {}))
+
+
+def test_gaps_of_klines_are_counted_in_bars_and_ids_are_not_spoken_of():
+    gap = {"count": 2, "missing": 46, "longest": 40, "first": []}
+    found = quality([record("k.feather", 100, time_gaps=gap)], {}, are_klines=True)
+    assert "2 gaps between bars: 46 missing, 40 in the longest." in texts(found)
+    assert "id" not in texts(found).split()
+    assert found["rows"][0][-1]["text"] == "40 bars"
