@@ -81,6 +81,8 @@ def _pipeline(*, as_json: bool) -> Outcome:
     with Client() as client:
         begun = time.monotonic()
         run = client.pipeline(CONFIG)
+        if not run.created:
+            _say("the same request was carried out before: nothing is computed again", as_json=as_json)
         if as_json:
             status = run.wait()
         else:

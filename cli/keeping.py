@@ -26,7 +26,8 @@ def verify(*, repair: bool, as_json: bool) -> int:
         elif repair:
             out.print(f"removed {len(found.removed)} names; submit again what needs them, and they are made anew")
         else:
-            out.print(f"{len(found.damages)} things are damaged: `tickloom verify --repair` removes them")
+            out.print(f"damaged or missing: {len(found.damages)}. `tickloom verify --repair` removes what is damaged;")
+            out.print("submit again what needs it or what is missing, and it is made anew")
     return FAILED if found.damages and not repair else OK
 
 

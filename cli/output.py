@@ -1,8 +1,9 @@
 """What a command prints and how it ends: JSON or tables, errors that say what to do next, exit codes."""
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tickloom.errors import TickloomError, Unavailable
 
@@ -48,19 +49,23 @@ def console(*, stderr: bool = False) -> "Console":
     """Return where to write for people."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    drawn = Console(stderr=stderr)
+    if not drawn.is_terminal and "COLUMNS" not in os.environ:
+        drawn.width = 160  # a file or a pipe has no width: do not fold ids for its sake
+    return drawn
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table. Cells are plain text."""
+    """Print a table of plain text; columns named with a leading > are set to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
     drawn = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold", justify="right" if column.startswith(">") else "left")
-        drawn.columns[-1].header = column.removeprefix(">")
+        name = column.removeprefix(">")
+        justify: Literal["left", "right"] = "left" if name == column else "right"
+        drawn.add_column(name, overflow="fold", justify=justify, no_wrap=name == "task")
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     console().print(drawn)

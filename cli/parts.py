@@ -179,6 +179,7 @@ def _worker(config: Settings, run: str) -> Part:
     command = [
         *(sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--pool", "threads", "-n", name),
         *("-c", str(config.worker_threads), "-Q", ",".join(STAGES), "-E", "--loglevel", "INFO"),
+        *("--without-mingle", "--without-gossip"),  # a second spent looking for neighbours that it has none of
     ]
     # It takes work as soon as it is up, so what the work needs is up before it.
     needs = ("redis", "ray", "sim", "services")

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from cli.process import Identity, kill_all, members
 
-SCRATCH_PREFIX = "tickloom-"
+SCRATCH_PREFIX = "tickloom-run-"
 
 
 @dataclass

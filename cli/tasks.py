@@ -94,12 +94,12 @@ def show_list(tasks: list[Status], *, as_json: bool) -> None:
         return
     rows = [
         [
-            *(task["task_id"], task["state"], task["kind"], task["name"], task["stage"], f"{task['progress']:.0%}"),
-            task["created"][:19].replace("T", " "),
+            *(task["task_id"], task["state"], f"{task['progress']:.0%}", task["created"][5:16].replace("T", " ")),
+            f"{task['kind']} {task['name']}".strip(),
         ]
         for task in tasks
     ]
-    table("", ["task", "state", "kind", "name", "stage", ">done", "created (UTC)"], rows)
+    table("", ["task", "state", ">done", "created, UTC", "what"], rows)
 
 
 def show_artifact(view: dict[str, Any], *, as_json: bool) -> None:
