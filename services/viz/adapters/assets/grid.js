@@ -68,9 +68,10 @@ function onPlane(t, state) {
 function heatMap(t, state) {
   const xs = t.axes[state.x], ys = t.axes[state.y], shading = shader(t, state.metric), at = new Map();
   for (const i of onPlane(t, state)) at.set(t.index[state.y][i] * xs.length + t.index[state.x][i], i);
-  const wide = xs.length <= 16, step = Math.ceil(xs.length / 24), yStep = Math.ceil(ys.length / 24);
-  const grid = el("div", { class: "heat" });
-  grid.style.gridTemplateColumns = `max-content repeat(${xs.length}, minmax(${wide ? 48 : 12}px, 1fr))`;
+  const wide = xs.length <= 16, step = Math.ceil(xs.length / 24), yStep = ys.length > 40 ? Math.ceil(ys.length / 20) : 1;
+  const dense = xs.length > 40 || ys.length > 40;
+  const grid = el("div", { class: dense ? "heat dense" : "heat" });
+  grid.style.gridTemplateColumns = `max-content repeat(${xs.length}, minmax(${wide ? 48 : dense ? 4 : 12}px, 1fr))`;
   const corner = el("div", { class: "axis y name" }, `${state.y} \u2193`);
   const across = el("div", { class: "axis name" }, `${state.x} \u2192`);
   across.style.gridColumn = "2 / -1";
@@ -79,8 +80,7 @@ function heatMap(t, state) {
     grid.append(el("div", { class: "axis y" }, r % yStep ? "" : String(y)));
     xs.forEach((x, c) => {
       const i = at.get(r * xs.length + c), value = i === undefined ? null : t.metrics[state.metric][i];
-      const cell = el("div", { class: "cell" + (i === t.best ? " best" : ""), tabindex: i === t.best ? 0 : -1, "data-trial": i }, wide ? brief(state.metric, value) : "");
-      if (!wide) cell.style.minHeight = "16px";
+      const cell = el("div", { class: "cell" + (wide ? "" : " small") + (i === t.best ? " best" : ""), tabindex: i === t.best ? 0 : -1, "data-trial": i }, wide ? brief(state.metric, value) : "");
       shade(cell, shading, value);
       grid.append(i === undefined ? cell : trialTip(cell, t, i));
     });
