@@ -8,7 +8,6 @@ next job connects again.
 
 import contextlib
 import logging
-import select
 import socket
 import threading
 import time
@@ -27,7 +26,7 @@ JOIN_S = 60.0
 """How long to wait for ray.init, which never gives up by itself."""
 RENEW_S = 60.0
 """After two minutes a gRPC server hangs up on a connection that says nothing: take a new one before that."""
-NOTICE_S = 1.0
+NOTICE_S = 0.5
 """How long after Ray fails the broken connection can be noticed."""
 LEAVE_S = 20.0
 """How long to wait for calls under way before disconnecting; a minute after its head's death Ray ends the process."""
@@ -36,7 +35,8 @@ LEAVE_S = 20.0
 class Head:
     """This process's connection to one Ray head, for as long as that head lives."""
 
-    def __init__(self, leash: socket.socket, n_cpus: int) -> None:
+    def __init__(self, address: str, leash: socket.socket, n_cpus: int) -> None:
+        self.address = address
         self.gone = threading.Event()
         self.n_cpus = n_cpus
         self._leash = leash
@@ -63,7 +63,7 @@ class Head:
         return self.gone.wait(NOTICE_S)
 
     def drop(self) -> None:
-        """Give this head up: its raylet is dead, though its port still answers."""
+        """Give this head up, though its port still answers."""
         with contextlib.suppress(OSError):
             self._leash.shutdown(socket.SHUT_RDWR)
 
@@ -79,9 +79,11 @@ class Head:
         """Return when the head is dead; nothing calls Ray any more then, or will."""
         while not _broken(self._leash, RENEW_S):
             fresh = dial()
-            if fresh is None or _broken(self._leash, 0):  # the old one lives: both lead to the same head
+            if fresh is None:
+                continue
+            if _broken(self._leash, 0):
                 break
-            self._leash.close()
+            self._leash.close()  # it was alive when the new one was made, so both lead to the same head
             self._leash = fresh
         with self._quiet:
             self.gone.set()
@@ -111,21 +113,27 @@ class Cluster:
             return self._alive()
 
     def _alive(self) -> Head | None:
-        return None if self._head is None or self._head.gone.is_set() else self._head
+        if self._head is None or self._head.gone.is_set():
+            return None
+        if self._head.address != settings().ray():
+            self._head.drop()
+            return None
+        return self._head
 
     def _join(self, leash: socket.socket) -> None:
         import ray
 
+        address = settings().ray()
         with self._session:  # not before the last session is over
             try:
                 ray.init(
-                    address=settings().ray(),
+                    address=address,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     ignore_reinit_error=True,
                 )
                 resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-                head = Head(leash, max(1, int(resources.get("CPU", 1))))
+                head = Head(address, leash, max(1, int(resources.get("CPU", 1))))
             except Exception as error:
                 log.warning("could not connect to Ray", error=str(error).splitlines()[0] if str(error) else repr(error))
                 leash.close()
@@ -138,7 +146,7 @@ class Cluster:
 
         with self._session:
             head.hold()
-            log.warning("the Ray head is gone, disconnecting", address=settings().ray())
+            log.warning("the Ray head is gone, disconnecting", address=head.address)
             ray.shutdown()
 
 
@@ -158,13 +166,15 @@ def dial() -> socket.socket | None:
 def _broken(leash: socket.socket, wait_s: float) -> bool:
     """Return True as soon as the other end hangs up, False when it has not after `wait_s`."""
     until = time.monotonic() + wait_s
-    while select.select([leash], [], [], max(0.0, until - time.monotonic()))[0]:
+    while True:
+        leash.settimeout(max(0.001, until - time.monotonic()))
         try:
             if not leash.recv(4096):
                 return True
+        except TimeoutError:
+            return False
         except OSError:
             return True
-    return False
 
 
 class RayBackend:
@@ -239,7 +249,7 @@ class RayBackend:
         from ray import exceptions
 
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        if isinstance(error, exceptions.LocalRayletDiedError):
+        if isinstance(error, exceptions.LocalRayletDiedError):  # half a head is none
             self._head.drop()
         if self._head.died():
             return Lost(reason, blameless=True)
