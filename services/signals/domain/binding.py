@@ -4,6 +4,7 @@ What Polars parses is our own rendering of the tree, never the text that was sen
 means here: a division by zero, an overflow or a missing column makes a comparison unknown, never true.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,7 @@ from services.signals.domain.tree import (
     Parameter,
     children,
     walk,
+    with_children,
 )
 
 PREVIOUS = "prev_"
@@ -70,27 +72,45 @@ def bind(rule: str, node: Node, parameters: Mapping[str, int | float]) -> Node:
                 return Number(float(value(name)))
             case Column(name, position):
                 return Column(_PLACEHOLDER.sub(lambda m: in_name(node, m[1]), name), position)
-            case Chain(first, rest):
-                return Chain(bound(first), tuple((operator, bound(operand)) for operator, operand in rest))
-            case Negative(of):
-                inner = bound(of)
-                return Number(-inner.value) if isinstance(inner, Number) else Negative(inner)
-            case Call(function, arguments):
-                return Call(function, tuple(map(bound, arguments)))
-            case Compare(operator, left, right):
-                return Compare(operator, bound(left), bound(right))
-            case Between(of, low, high, negated):
-                return Between(bound(of), bound(low), bound(high), negated)
-            case IsNull(column, negated):
-                return IsNull(bound(column), negated)
-            case Not(of):
-                return bound(of.of) if isinstance(of, Not) else Not(bound(of))
-            case Logic(operator, of):
-                return Logic(operator, tuple(map(bound, of)))
-            case Number():
-                return node
+            case Not(Not(of)):
+                return bound(of)
+        return _folded(with_children(node, tuple(map(bound, children(node)))))
 
     return bound(node)
+
+
+def _folded(node: Node) -> Node:
+    """Return `node` with its constants calculated: Polars folds constants by other rules than it computes columns."""
+    match node:
+        case Negative(Number(value)):
+            return Number(-value)
+        case Call("ABS", (Number(value),)):
+            return Number(abs(value))
+        case Chain(Number(value), ((operator, Number(operand)), *rest)):
+            result = _calculated(value, operator, operand)
+            if result is None:
+                return node
+            return _folded(Chain(Number(result), tuple(rest))) if rest else Number(result)
+        case _:
+            return node
+
+
+def _calculated(a: float, operator: str, b: float) -> float | None:
+    """Return the result, or None where it is missing or too large."""
+    match operator:
+        case "+":
+            result = a + b
+        case "-":
+            result = a - b
+        case "*":
+            result = a * b
+        case _ if b == 0:
+            return None
+        case "/":
+            result = a / b
+        case _:
+            result = math.fmod(a, b)
+    return result if math.isfinite(result) else None
 
 
 def check_columns(rule: str, node: Node, columns: Sequence[str]) -> None:

@@ -140,6 +140,13 @@ def test_a_missing_value_a_division_by_zero_and_an_overflow_are_unknown() -> Non
     assert said("NOT (a / b > -100)")[3] is None
 
 
+def test_constants_are_calculated_as_columns_are() -> None:
+    assert said("a <= -(1 % 1e-3)") == said("a <= -0.00099")
+    assert said("1 % 1e-3 * a > 0.00099")[0] is True
+    assert said("a > 1 / 0") == [None] * 8
+    assert said("2 - 1 - 1 + a > 0") == said("a > 0")
+
+
 def test_the_bar_before_the_first_is_unknown() -> None:
     assert said("prev_b <= 1") == [None, True, False, False, True, None, False, False]
 
