@@ -4,12 +4,14 @@ The broker is a doorbell, the ledger is the record: a message that is lost is se
 the stage taken.
 """
 
+import threading
 from functools import lru_cache
 
 import structlog
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from tickloom.contracts.stages import STAGES
 from tickloom.ledger import leases, ledger_url
@@ -71,6 +73,35 @@ def send_due() -> int:
     if sent:
         leases.mark_sent(ledger_url(), sent)
     return len(sent)
+
+
+class _Sender(threading.Thread):
+    """Sends what is due as soon as it is told to; while the broker is away, nobody has to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="sender", daemon=True)
+        self.bell = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            self.bell.wait()
+            self.bell.clear()
+            try:
+                send_due()
+            except SQLAlchemyError as error:  # the reconciler will send it
+                log.warning("the ledger is away", error=str(error))
+
+
+@lru_cache(maxsize=1)
+def _sender() -> _Sender:
+    sender = _Sender()
+    sender.start()
+    return sender
+
+
+def ring() -> None:
+    """Have the outbox sent soon, and return at once."""
+    _sender().bell.set()
 
 
 def depth(stage: str) -> int:

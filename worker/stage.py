@@ -66,12 +66,12 @@ def work(run_id: str, stage: str) -> None:
     except ServiceUnreachable as error:
         outcome = Failed(problem=error.problem())
     if isinstance(outcome, Finished):
-        _commit(lease, outcome)
+        _commit(lease, outcome, keeper.progress)
     else:
         leases.fail(ledger_url(), lease, outcome.problem, settings().max_attempts)
 
 
-def _commit(lease: Lease, outcome: Finished) -> None:
+def _commit(lease: Lease, outcome: Finished, progress: Progress | None) -> None:
     if outcome.manifest.id != lease.artifact_id:
         problem = Unavailable().problem() | {
             "detail": f"the {lease.stage} service made artifact {outcome.manifest.id}, not {lease.artifact_id}",
@@ -79,7 +79,7 @@ def _commit(lease: Lease, outcome: Finished) -> None:
             "retryable": False,
         }
         leases.fail(ledger_url(), lease, problem, settings().max_attempts)
-    elif not leases.commit(ledger_url(), lease, outcome.manifest):
+    elif not leases.commit(ledger_url(), lease, outcome.manifest, progress):
         log.info("lease lost at commit", run=lease.run_id, stage=lease.stage, attempt=lease.attempt)
 
 

@@ -34,7 +34,7 @@ ERRORS = problems(InvalidRequest, UnknownSymbol, UnknownArtifact, KeyReused, Inp
 def _accept(submission: Submission, response: Response) -> Accepted:
     run_id, created = runs.accept(ledger_url(), submission)
     if created:
-        queue.send_due()
+        queue.ring()
     run, _ = runs.read(ledger_url(), run_id)
     response.headers["location"] = f"/status/{run_id}"
     return Accepted(

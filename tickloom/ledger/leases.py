@@ -100,21 +100,25 @@ def renew(url: str, lease: Lease, lease_s: float, progress: Progress | None) -> 
     """Renew the lease and record progress. Return False when the lease is lost or the run was cancelled."""
     now = now_us()
     values: dict[str, Any] = {"lease_until": now + int(lease_s * 1e6), "updated": now}
-    if progress is not None:
-        values |= progress.model_dump(include={"done", "total", "rows"})
-        values |= {"message": progress.message[:500], "warnings": list(progress.warnings)}
     with transaction(url) as session:
-        return _held(session, _mine(lease).values(values))
+        return _held(session, _mine(lease).values(values | _columns(progress)))
 
 
-def commit(url: str, lease: Lease, manifest: Manifest) -> bool:
-    """Record the artifact and send the next stage on its way, in one transaction.
+def _columns(progress: Progress | None) -> dict[str, Any]:
+    if progress is None:
+        return {}
+    columns = progress.model_dump(include={"done", "total", "rows"})
+    return columns | {"message": progress.message[:500], "warnings": list(progress.warnings)}
+
+
+def commit(url: str, lease: Lease, manifest: Manifest, progress: Progress | None = None) -> bool:
+    """Record the artifact and the last progress, and send the next stage on its way, in one transaction.
 
     Return False, and change nothing, when the lease is lost or the run was cancelled.
     """
     with transaction(url) as session:
         runs.lock_run(session, lease.run_id)
-        if not _held(session, _mine(lease).values(updated=now_us())):
+        if not _held(session, _mine(lease).values({"updated": now_us()} | _columns(progress))):
             return False
         if session.get(Artifact, manifest.id) is None:
             session.add(
