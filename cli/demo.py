@@ -69,9 +69,13 @@ def _on_its_own(begun: float, *, as_json: bool) -> Outcome:
         "starting Redis, Ray, the exchange simulator, the services, the gateway, the worker and Flower", as_json=as_json
     )
     # The gateway alone can tell whether all is there already; where it is not, the worker starts once Ray is up.
-    outcome = Supervisor(settings(), "sim", announce=announce).run(
-        lambda: _pipeline(as_json=as_json), when=("gateway", "sim")
-    )
+    supervisor = Supervisor(settings(), "sim", announce=announce)
+    try:
+        outcome = supervisor.run(lambda: _pipeline(as_json=as_json), when=("gateway", "sim"))
+    except KeyboardInterrupt:
+        console(stderr=True).show_cursor()  # the bars had hidden it
+        _say("\ninterrupted: everything is stopped; `make demo` goes on from here", as_json=as_json)
+        raise
     assert outcome is not None
     return outcome
 

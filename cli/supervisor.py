@@ -128,7 +128,7 @@ class Supervisor:
             raise AlreadyRunning(str(self.home), other.pid if other else "?", other.gateway if other else "?")
         with lock:
             if swept := runfile.sweep(self.home):
-                self.announce("supervisor", f"ended {swept} processes that a killed supervisor had left behind")
+                self._say("supervisor", f"ended {swept} processes that a killed supervisor had left behind")
             scratch = runfile.make_scratch()
             try:
                 run = uuid.uuid4().hex
@@ -141,6 +141,10 @@ class Supervisor:
             finally:
                 runfile.remove_scratch(scratch)
                 (self.home / "run.json").unlink(missing_ok=True)
+
+    def _say(self, part: str, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads what we say: that must not stop the system
+            self.announce(part, text)
 
     def _check_ports(self) -> None:
         for part in self._plan.parts:
@@ -188,7 +192,7 @@ class Supervisor:
     async def _tell_when_ready(self) -> None:
         await self._ready()
         self._write("ready")
-        self.announce("supervisor", "ready")
+        self._say("supervisor", "ready")
 
     def _failed(self, part: Part, reason: str) -> PartFailed:
         log = self._log(part)
@@ -216,7 +220,7 @@ class Supervisor:
             delay = min(self.timing.backoff_first * 2 ** (deaths - 1), self.timing.backoff_last)
             watch.state, watch.restarts = "down", watch.restarts + 1
             self._write()
-            self.announce(watch.part.name, f"{reason}; starting it again in {delay:.0f} s")
+            self._say(watch.part.name, f"{reason}; starting it again in {delay:.0f} s")
             await asyncio.sleep(delay)
 
     def _start(self, watch: Watch) -> None:
@@ -250,7 +254,7 @@ class Supervisor:
             watch.state = "up"
             again = " again" if watch.restarts else ""
             self._write()
-            self.announce(watch.part.name, f"is up{again}")
+            self._say(watch.part.name, f"is up{again}")
             watch.ready.set()
 
     async def _bury(self, watch: Watch) -> None:

@@ -74,8 +74,6 @@ class Bars:
                 name, total=1.0, start=False, mark=" ", rate="", note="", at_work=False
             )
         bar = self._bars[name]
-        if stage["started"] and self._progress.tasks[bar].start_time is None:
-            self._progress.start_task(bar)
         self._progress.update(
             bar,
             completed=stage["progress"],
