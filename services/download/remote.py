@@ -20,6 +20,7 @@ from services.download.domain.errors import FileUnreadable
 from services.download.domain.layouts import Layout, layout_of
 from services.download.domain.quality import Quality
 from tickloom.contracts.artifact import Part
+from tickloom.errors import LakeUnavailable
 from tickloom.lake import Lake
 
 STAGE = "download"
@@ -61,7 +62,10 @@ def fetch_archive(lake: Lake, exchange: Exchange, archive: Archive, key: str) ->
         zipped = scratch / "archive.zip"
         with httpx.Client(timeout=exchange.patience.timeout(), trust_env=exchange.proxied) as client:
             fetcher = Fetcher(client, Bans(exchange.notes / "bans"), exchange.patience)
-            fetched = fetcher.fetch(exchange.base_url + archive.path, zipped)
+            try:
+                fetched = fetcher.fetch(exchange.base_url + archive.path, zipped)
+            except OSError as error:  # of the disk: the network's have names of their own
+                raise LakeUnavailable(lake.url, str(error)) from error
         if fetched is None:
             return None
         layout = layout_of(archive.market, archive.data_type)

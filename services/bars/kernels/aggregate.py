@@ -34,8 +34,8 @@ VOLUME, NOTIONAL, N_TRADES, BUY_VOLUME, BUY_NOTIONAL = 8, 9, 10, 11, 12
 def aggregate(ids: I64, ts: I64, price: I64, quantity: I64, side: I8, ends: I64, opened: I64) -> tuple[I64, I64, int]:
     """Return the bars that closed, the bar still open, and the first trade whose sums do not fit, or -1.
 
-    ids, ts, price, quantity, side  (n_trades,)  in id order; side +1 buyer, -1 seller was the aggressor;
-                                                 every price * quantity is below 10**18
+    ids, ts, price, quantity, side  (n_trades,)  in id order, price and quantity > 0; side +1 buyer, -1 seller was the
+                                                 aggressor; every price * quantity is below 10**18
     ends    (n_bars,)      last trade of each bar, strictly increasing; -1 closes the open bar as it is
     opened  (13,)          the bar open before the first trade, by COLUMNS; without one its n_trades is 0
     bars    (13, n_bars)   one column per bar
@@ -55,7 +55,7 @@ def aggregate(ids: I64, ts: I64, price: I64, quantity: I64, side: I8, ends: I64,
             bar[TS_FIRST], bar[FIRST_ID], bar[OPEN], bar[HIGH], bar[LOW] = ts[i], ids[i], price[i], price[i], price[i]
         bar[TS_LAST], bar[LAST_ID], bar[CLOSE] = ts[i], ids[i], price[i]
         bar[HIGH], bar[LOW] = max(bar[HIGH], price[i]), min(bar[LOW], price[i])
-        if bar[VOLUME] > LIMIT - quantity[i] or bar[NOTIONAL] > LIMIT - notional:
+        if bar[NOTIONAL] > LIMIT - notional:  # a price is a tick at least, so the volume fits where the notional does
             return bars, bar, i
         bar[VOLUME] += quantity[i]
         bar[NOTIONAL] += notional

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -29,13 +29,14 @@ def open_member(path: Path, name: str, member: str | None) -> Iterator[Iterator[
     Raises BadArchive and ZipBomb, also while the chunks are read.
     """
     _check_end(path, name)
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
             info = _only_member(archive, name, member)
-            with archive.open(info) as file:
-                yield _chunks(file, name, min(info.file_size, _limit(info.compress_size)))
-    except _DAMAGE as error:
-        raise BadArchive(name, f"it is damaged ({type(error).__name__}: {error})") from error
+            file = stack.enter_context(archive.open(info))
+        except _DAMAGE as error:
+            raise _damaged(name, error) from error
+        yield _chunks(file, name, min(info.file_size, _limit(info.compress_size)))
 
 
 def _check_end(path: Path, name: str) -> None:
@@ -71,8 +72,18 @@ def _limit(compressed: int) -> int:
 
 def _chunks(file: IO[bytes], name: str, limit: int) -> Iterator[bytes]:
     seen = 0
-    while chunk := file.read(CHUNK):
+    while True:
+        try:
+            chunk = file.read(CHUNK)
+        except _DAMAGE as error:
+            raise _damaged(name, error) from error
+        if not chunk:
+            return
         seen += len(chunk)
         if seen > limit:
             raise ZipBomb(name, f"it unpacks to more than {limit:,} bytes")
         yield chunk
+
+
+def _damaged(name: str, error: Exception) -> BadArchive:
+    return BadArchive(name, f"it is damaged ({type(error).__name__}: {error})")

@@ -8,15 +8,17 @@ import httpx
 import pytest
 
 from services.download import remote
+from services.download.adapters.fetch import Fetcher
 from services.download.domain import errors
 from services.download.domain.archives import plan
 from services.download.job import DownloadJob
-from tests.services.download.runs import PATIENCE, call_of, partitions
+from tests.services.download.runs import PATIENCE, SMALL, call_of, partitions
 from tickloom.contracts.download import DownloadRequest
-from tickloom.errors import StageCancelled
+from tickloom.errors import LakeUnavailable, StageCancelled
 from tickloom.http import Report
 from tickloom.settings import settings
 
+REQUEST = {"venue": "sim", "symbols": ["BTCUSDT"], "start_date": "2024-01-05", "end_date": "2024-01-05"}
 REPAIRED = {
     "rows_duplicated": lambda q: q["dropped"]["duplicate"] > 0,
     "rows_shuffled": lambda q: q["out_of_order"] > 0,
@@ -164,15 +166,13 @@ def test_progress_counts_archives_and_rows(stage):
 
 
 def test_t13_one_archive_wanted_by_ten_at_once_is_downloaded_once(stage, simulator, tmp_path, monkeypatch):
-    request = DownloadRequest.model_validate(
-        call_of(venue="sim", symbols=["BTCUSDT"], start_date="2024-01-05", end_date="2024-01-05").request
-    )
+    request = DownloadRequest.model_validate(REQUEST)
     asked = []
     send = httpx.Client.send
     monkeypatch.setattr(
         httpx.Client, "send", lambda c, request, **k: asked.append(request.url) or send(c, request, **k)
     )
-    exchange = remote.Exchange(f"{simulator}/datasets/seed=7,trades_per_day=400", tmp_path / "notes", False, PATIENCE)
+    exchange = remote.Exchange(f"{simulator}/datasets/{SMALL}", tmp_path / "notes", False, PATIENCE)
     (archive,) = plan(request)[0]
     with ThreadPoolExecutor(10) as pool:
         parts = list(pool.map(lambda _: remote.fetch_archive(stage.lake, exchange, archive, "k" * 64), range(10)))
@@ -236,3 +236,14 @@ def test_the_real_archives_come_through_the_same_door(stage, real_exchange, monk
     day = {"start_date": "2024-08-08", "end_date": "2024-08-08"}
     usdm = stage.run(**real, **day, symbols=["BTCUSDT"], data_type="trades", market="usdm")
     assert usdm.facts["symbols"]["BTCUSDT"]["rows"] == 21313
+
+
+def test_f14_a_disk_that_is_full_is_named(stage, simulator, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Fetcher, "_receive", full)
+    exchange = remote.Exchange(f"{simulator}/datasets/{SMALL}", tmp_path / "notes", False, PATIENCE)
+    (archive,) = plan(DownloadRequest.model_validate(REQUEST))[0]
+    with pytest.raises(LakeUnavailable, match="No space left"):
+        remote.fetch_archive(stage.lake, exchange, archive, "k" * 64)

@@ -87,6 +87,19 @@ def test_t06_a_bomb_that_lies_about_its_size_is_cut_off(unpack):
         unpack(bytes(data))
 
 
+def test_t06_a_comment_that_is_announced_and_missing_is_refused(unpack):
+    data = bytearray(zipped({NAME: TEXT}))
+    data[-2] = 1
+    with pytest.raises(BadArchive, match="before or after"):
+        unpack(bytes(data))
+
+
+def test_an_error_of_the_reader_is_not_taken_for_damage(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({NAME: TEXT}))
+    with pytest.raises(ValueError, match="our own"), open_member(tmp_path / "a.zip", "a.zip", NAME):
+        raise ValueError("our own")
+
+
 def test_an_encrypted_member_is_refused(unpack):
     data = bytearray(zipped({NAME: TEXT}))
     data[data.index(b"PK\x01\x02") + 8] |= 1
