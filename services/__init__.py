@@ -1,0 +1,1 @@
+"""The six stages, one service each: download, bars, features, signals, backtest, viz."""
