@@ -54,7 +54,6 @@ class Settings(BaseSettings):
 
     worker_threads: int = 8
     lease_s: float = 30.0
-    heartbeat_s: float = 5.0
     reconcile_s: float = 5.0
     max_attempts: int = 3
     stream_timeout_s: float = Field(15.0, description="silence after which a service counts as dead")

@@ -17,7 +17,8 @@ every_page = pytest.mark.parametrize("page", pages())
 
 
 def links(page: str) -> list[tuple[str, str]]:
-    return [(text, to) for text, to in LINK.findall(prose(page)) if not re.match(r"(https?|mailto):", to)]
+    pictures = [("", to) for to in re.findall(r'<img src="([^"]+)"', prose(page))]
+    return [(text, to) for text, to in LINK.findall(prose(page)) + pictures if not re.match(r"(https?|mailto):", to)]
 
 
 @every_page
