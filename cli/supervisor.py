@@ -89,6 +89,7 @@ class Watch:
     child: Child | None = None
     restarts: int = 0
     state: str = "waiting"
+    up_since: float = 0.0
 
 
 Announce = Callable[[str, str], None]
@@ -209,10 +210,9 @@ class Supervisor:
             await self._watches[name].ready.wait()
         deaths = 0
         while True:
-            begun = time.monotonic()
             self._start(watch)
             reason = await self._until_down(watch)
-            healthy = watch.state == "up" and time.monotonic() - begun >= self.timing.healthy
+            healthy = watch.state == "up" and time.monotonic() - watch.up_since >= self.timing.healthy
             await self._bury(watch)
             deaths = 1 if healthy else deaths + 1
             if not watch.ready.is_set() and deaths >= 3:
@@ -251,7 +251,7 @@ class Supervisor:
 
     def _came_up(self, watch: Watch) -> None:
         if watch.state != "up":
-            watch.state = "up"
+            watch.state, watch.up_since = "up", time.monotonic()
             again = " again" if watch.restarts else ""
             self._write()
             self._say(watch.part.name, f"is up{again}")

@@ -70,9 +70,7 @@ class Bars:
     def _draw(self, stage: dict[str, Any]) -> None:
         name, state = stage["stage"], stage["state"]
         if name not in self._bars:
-            self._bars[name] = self._progress.add_task(
-                name, total=1.0, start=False, mark=" ", rate="", note="", at_work=False
-            )
+            self._bars[name] = self._progress.add_task(name, total=1.0, mark=" ", rate="", note="", at_work=False)
         bar = self._bars[name]
         self._progress.update(
             bar,
