@@ -48,7 +48,8 @@ def silences(ts: I64, gaps: Gaps) -> None:
     """Add the silences of one day's trades. ts (n_trades,) microseconds."""
     if ts.size < 2:
         return
-    ts = np.sort(ts)
+    if (np.diff(ts) < 0).any():
+        ts = np.sort(ts)
     mean = (ts[-1] - ts[0]) // (ts.size - 1)
     where = np.flatnonzero(np.diff(ts) > max(SHORTEST_SILENCE_US, SILENCE * int(mean)))
     gaps.add(ts[where], ts[where + 1], ts[where + 1] - ts[where])
