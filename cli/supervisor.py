@@ -77,7 +77,6 @@ class Child:
 
     process: "subprocess.Popen[bytes]"
     identity: Identity
-    since: float
 
 
 @dataclass
@@ -227,7 +226,7 @@ class Supervisor:
         log = self._log(watch.part)
         logs.rotate(log)
         process = spawn(watch.part.command(), self._plan.environment, log)
-        watch.child = Child(process, Identity.of(process.pid), time.monotonic())
+        watch.child = Child(process, Identity.of(process.pid))
         watch.state = "starting"
         self._write()
 

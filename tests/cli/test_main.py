@@ -18,6 +18,8 @@ from cli.main import main
 from cli.probes import free_port
 from tests.cli.gateway import ARTIFACTS, TASK, FakeGateway, as_json, serving, status
 from tests.conftest import REPOSITORY
+from tickloom.contracts.artifact import Part
+from tickloom.lake import Lake
 from tickloom.settings import settings
 
 PROBLEM = {"title": "x", "status": 503, "detail": "the [exchange] cannot be reached", "next": "use venue sim"}
@@ -198,3 +200,40 @@ def test_lists_tasks_and_artifacts_are_shown_for_people_and_for_scripts(gateway:
     assert "next:  use venue sim" in shown.stdout
     cancelled = tickloom(gateway.url, tmp_path, "cancel", TASK)
     assert cancelled.stdout == f"task {TASK} is REVOKED\n"
+
+
+def test_a_demo_uses_the_system_that_is_up_and_tells_what_came_of_it(gateway: FakeGateway, tmp_path: Path) -> None:
+    metrics = {
+        "total_return": 0.1234, "buy_and_hold_return": -0.5, "sharpe_ratio": None, "max_drawdown": -0.02,
+        "n_trades": 1234, "win_rate": 0.5, "fees_paid": 1.5,
+    }  # fmt: skip
+    chosen = {"combo": 3, "parameters": {"fast": 5, "slow": 50}, "metrics": metrics}
+    results = {"objective": "sharpe_ratio", "n_combos": 64, "best": {"BTCUSDT": chosen}}
+    gateway.files[ARTIFACTS["backtest"]] = {"results.json": json.dumps(results).encode()}
+    gateway.files[ARTIFACTS["viz"]] = {"report.html": b"<html>"}
+    answer = tickloom(gateway.url, tmp_path, "demo")
+    assert answer.returncode == 0, answer.stderr
+    for text in ("best of 64 combinations", "BTCUSDT", "fast=5 slow=50", "+12.34%", "-50.00%", "1,234", "next"):
+        assert text in answer.stdout
+    report = tmp_path / "reports" / "demo" / "report.html"
+    assert report.read_bytes() == b"<html>"
+    assert str(report) in answer.stdout
+    told = as_json(tickloom(gateway.url, tmp_path, "demo", "--json").stdout)
+    assert told["report"] == str(report)
+    assert told["results"] == results
+
+
+def test_verify_and_gc_end_with_1_only_when_damage_was_left(tmp_path: Path) -> None:
+    assert tickloom("", tmp_path, "verify").returncode == 0
+    lake = Lake(str(tmp_path / "lake"))
+    lake.put_part("bars", "a" * 64, Part(files=(lake.add_bytes("x", b"x"),)))
+    assert as_json(tickloom("", tmp_path, "verify", "--json").stdout)["damages"] == []
+    for path in (tmp_path / "lake" / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    found = tickloom("", tmp_path, "verify")
+    assert found.returncode == 1
+    assert "missing: the bytes of x" in found.stdout
+    assert tickloom("", tmp_path, "verify", "--repair").returncode == 0
+    assert tickloom("", tmp_path, "verify").returncode == 0
+    assert as_json(tickloom("", tmp_path, "gc", "--dry-run", "--json").stdout)["objects"] == []

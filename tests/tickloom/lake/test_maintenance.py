@@ -198,3 +198,34 @@ def test_gc_holds_back_while_a_task_is_at_work_or_a_manifest_cannot_be_read(worl
     overwrite(world.manifest(world.built), b"{")
     assert "verify --repair" in gc(world.lake, world.url).held_back
     assert world.object(orphan).exists()
+
+
+def test_verify_and_gc_do_the_same_in_a_folder_and_in_a_bucket(home: Path, lake: Lake) -> None:
+    migrate(ledger_url())
+    kept, hurt = (lake.add_bytes(f"{text}.parquet", text.encode()) for text in ("kept", "hurt"))
+    orphan = lake.add_bytes("orphan", b"nobody names this")
+    with transaction(ledger_url()) as session:
+        for entry in (kept, hurt):
+            request = {"sha256": entry.sha256}
+            made = artifact_id("download", 1, request, ())
+            manifest = Manifest(id=made, stage="download", version=1, request=request, inputs=(), files=(entry,))
+            lake.put_manifest(manifest)
+            sha256 = digest(manifest.canonical())
+            session.add(Artifact(id=made, stage="download", manifest_sha256=sha256, rows=0, bytes=0, created=now_us()))
+    assert verify(lake, ledger_url()).damages == []
+
+    name = f"objects/{hurt.sha256[:2]}/{hurt.sha256}"
+    lake.store.delete(name)
+    with lake.scratch() as folder:
+        (folder / "file").write_bytes(b"hurT")
+        lake.store.create(name, folder / "file")
+    (damage,) = verify(lake, ledger_url(), repair=True).damages
+    assert damage.name == name
+    assert verify(lake, ledger_url()).damages == []
+    assert len(runs.known_artifacts(ledger_url())) == 1
+
+    assert gc(lake, ledger_url()).objects == []
+    assert gc(lake, ledger_url(), young_s=-60).objects == [f"objects/{orphan.sha256[:2]}/{orphan.sha256}"]
+    assert not lake.store.exists(f"objects/{orphan.sha256[:2]}/{orphan.sha256}")
+    assert lake.read_bytes(kept) == b"kept"
+    assert verify(lake, ledger_url()).damages == []
