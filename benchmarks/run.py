@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         everyone = [mine]
         if options.only != "grid":
             everyone += [stack.enter_context(contender(module)) for module in ("pandas_peer", "polars_peer")]
-            notes += _prepare_trades(everyone, inputs, folder, work)
+            notes += _prepare_trades(list(everyone), inputs, folder, work)
         if options.only != "trades":
             install_peers()
             rival = stack.enter_context(contender("vectorbt_peer"))
