@@ -128,8 +128,9 @@ def test_trades_in_a_file_that_cannot_hold_them_are_refused_by_name(imports, nam
 
 def test_a_file_outside_of_the_folder_is_refused(imports, tmp_path):
     (tmp_path / "secret.csv").write_text(trade(1))
+    (imports / "link.csv").symlink_to(tmp_path / "secret.csv")
     with pytest.raises(errors.FileOutside):
-        Stage().run(venue="file", data_type="trades", files={"BTCUSDT": "../secret.csv"})
+        Stage().run(venue="file", data_type="trades", files={"BTCUSDT": "link.csv"})
 
 
 def test_what_is_stored_can_be_read_by_other_programs(imports):
