@@ -3,9 +3,8 @@
 from dataclasses import asdict
 
 from cli.output import FAILED, OK, console, print_json, size
-from tickloom.lake import Lake, maintenance
+from tickloom.lake import maintenance, open_lake
 from tickloom.ledger import ledger_url, migrate
-from tickloom.settings import settings
 
 
 def verify(*, repair: bool, as_json: bool) -> int:
@@ -33,7 +32,7 @@ def verify(*, repair: bool, as_json: bool) -> int:
 
 
 def _verify(*, repair: bool, as_json: bool) -> maintenance.Verified:
-    lake = Lake(settings().lake(), settings().lake_s3_endpoint)
+    lake = open_lake()
     if as_json:
         return maintenance.verify(lake, ledger_url(), repair=repair)
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -52,8 +51,7 @@ def _verify(*, repair: bool, as_json: bool) -> maintenance.Verified:
 def gc(*, dry_run: bool, as_json: bool) -> None:
     """Collect and tell."""
     migrate(ledger_url())
-    lake = Lake(settings().lake(), settings().lake_s3_endpoint)
-    found = maintenance.gc(lake, ledger_url(), dry_run=dry_run)
+    found = maintenance.gc(open_lake(), ledger_url(), dry_run=dry_run)
     if as_json:
         print_json(asdict(found) | {"dry_run": dry_run})
         return

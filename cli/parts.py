@@ -111,16 +111,27 @@ def redis_server() -> str:
 
 def _redis(config: Settings) -> Part:
     folder = config.home / "redis"
+    password = secret(config.home / "redis_password")
 
     def command() -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
-        options = ["--port", str(config.redis_port), "--bind", "127.0.0.1", "--dir", str(folder)]
-        # noeviction: a full queue must refuse work, not forget it
-        durable = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
-        return [redis_server(), *options, *durable]
+        # In a file that its owner alone may read: every user of the machine can see a command line.
+        file = folder / "redis.conf"
+        file.touch(0o600)
+        file.write_text(_redis_config(config.redis_port, folder, password.read_text().strip()))
+        return [redis_server(), str(file)]
 
     ports = (Port(config.redis_port, "TICKLOOM_REDIS_PORT"),)
     return Part("redis", command, redis_probe(config.redis_port), ports)
+
+
+def _redis_config(port: int, folder: Path, password: str) -> str:
+    # No CONFIG, FLUSHALL, KEYS or SHUTDOWN for our parts: they do not need them. INFO they do.
+    user = f"user default on >{password} ~* &* +@all -@admin -@dangerous +info"
+    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    address = f'port {port}\nbind 127.0.0.1\ndir "{quoted}"\n'
+    # noeviction: a full queue must refuse work, not forget it
+    return f'{address}appendonly yes\nsave ""\nmaxmemory-policy noeviction\n{user}\n'
 
 
 def _ray(config: Settings, scratch: Path, token: Path) -> Part:

@@ -67,7 +67,14 @@ class Settings(BaseSettings):
         return self.ledger_url or f"sqlite:///{(self.home / 'ledger.sqlite').resolve()}"
 
     def broker(self) -> str:
-        return self.broker_url or f"redis://127.0.0.1:{self.redis_port}/0"
+        """Return the URL of the queue; the embedded server's password is in <home>/redis_password."""
+        if self.broker_url:
+            return self.broker_url
+        try:
+            login = f":{(self.home / 'redis_password').read_text().strip()}@"
+        except OSError:
+            login = ""
+        return f"redis://{login}127.0.0.1:{self.redis_port}/0"
 
     def ray(self) -> str:
         return self.ray_address or f"127.0.0.1:{self.ray_port}"

@@ -51,7 +51,7 @@ def test_the_parts_are_those_that_the_settings_do_not_name_elsewhere(tmp_path: P
 
 def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
     first = plan(tmp_path)
-    for name in ("ray_token", "service_token"):
+    for name in ("ray_token", "redis_password", "service_token"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
         assert len((tmp_path / name).read_text()) == 64
     token = (tmp_path / "ray_token").read_text()
@@ -64,7 +64,7 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path)
 def test_no_secret_is_on_a_command_line_where_every_user_could_read_it(tmp_path: Path) -> None:
     made = plan(tmp_path, api_token="a-secret-of-the-operator")
     words = " ".join(word for part in made.parts for word in part.command())
-    secrets = [(tmp_path / name).read_text() for name in ("ray_token", "service_token")]
+    secrets = [(tmp_path / name).read_text() for name in ("ray_token", "redis_password", "service_token")]
     assert not any(secret in words for secret in [*secrets, "a-secret-of-the-operator"])
 
 
@@ -98,20 +98,38 @@ def only(*wanted: str):
 
 
 def test_the_embedded_redis_refuses_rather_than_forgets_and_keeps_its_data(tmp_path: Path) -> None:
+    home = tmp_path / 'a "quoted" home'
+    home.mkdir()
+    settings = config(home)
+
+    def work() -> None:
+        client = redis.Redis.from_url(settings.broker())
+        assert client.info("memory")["maxmemory_policy"] == "noeviction"
+        assert client.info("persistence")["aof_enabled"] == 1
+        client.set("kept", "yes")
+        os.kill(runfile.read(home).parts["redis"]["pid"], signal.SIGKILL)
+
+    Supervisor(settings, plan=only("redis")).run(work)
+    again = Supervisor(settings, plan=only("redis"))
+    assert again.run(lambda: redis.Redis.from_url(settings.broker()).get("kept")) == b"yes"
+
+
+def test_the_embedded_redis_wants_a_password_and_forbids_what_no_part_needs(tmp_path: Path) -> None:
     settings = config(tmp_path)
 
     def work() -> None:
-        client = redis.Redis(port=settings.redis_port)
-        assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
-        assert client.config_get("appendonly")["appendonly"] == "yes"
-        client.set("kept", "yes")
-        os.kill(runfile.read(tmp_path).parts["redis"]["pid"], signal.SIGKILL)
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=settings.redis_port).ping()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=settings.redis_port, password="0" * 64).ping()
+        client = redis.Redis.from_url(settings.broker())
+        assert client.ping()
+        for words in (["CONFIG", "GET", "*"], ["FLUSHALL"], ["KEYS", "*"], ["SHUTDOWN"], ["ACL", "LIST"]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*words)
 
     Supervisor(settings, plan=only("redis")).run(work)
-    assert (
-        Supervisor(settings, plan=only("redis")).run(lambda: redis.Redis(port=settings.redis_port).get("kept"))
-        == b"yes"
-    )
+    assert (tmp_path / "redis" / "redis.conf").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture(scope="module")
