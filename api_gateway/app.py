@@ -11,10 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api_gateway.models import PipelineRequest
+from api_gateway.models import PipelineRequest, ProblemView
 from api_gateway.routes import artifacts, health, pages, submit, tasks
 from tickloom import __version__
-from tickloom.http import LimitBody, Unauthorised, install_errors, problem_response
+from tickloom.http import PROBLEM, LimitBody, Unauthorised, install_errors, problem_response
 from tickloom.ledger import ledger_url, migrate
 from tickloom.settings import settings
 from tickloom.telemetry import configure_logging
@@ -26,7 +26,9 @@ Submit a stage or a whole chain; each answers 202 with a `task_id`. Follow it at
 an artifact: `/artifacts/{id}` shows where every number comes from. Errors are `application/problem+json` and say what
 to do next. Equal requests are one computation.
 """
-OPEN_PATHS = ("/healthz",)
+# The pages and Swagger UI's files hold no data; what they show, they ask for with the visitor's token.
+OPEN_PATHS = ("/healthz", "/", "/docs")
+OPEN_FOLDER = "/static/"
 
 
 @asynccontextmanager
@@ -54,31 +56,50 @@ def refuse_unsafe_bind() -> None:
 async def _authorise(request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
     token = settings().api_token
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if token and request.url.path not in OPEN_PATHS and not hmac.compare_digest(given.encode(), token.encode()):
+    path = request.scope["path"]  # request.url would be read with the Host header, which the caller writes
+    is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+    if token and not is_open and not hmac.compare_digest(given.encode(), token.encode()):
         return problem_response(Unauthorised().problem(), {"www-authenticate": "Bearer"})
     return await handle(request)
 
 
 def create_gateway() -> FastAPI:
     """Return the gateway."""
-    app = FastAPI(title="Tickloom", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Tickloom",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,  # FastAPI's own pages load from a CDN: ours are in routes/pages.py
+        redoc_url=None,
+    )
     app.add_middleware(LimitBody)
     app.middleware("http")(_authorise)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings().allowed_hosts.split(","), www_redirect=False)
     install_errors(app)
     for router in (submit.router, tasks.router, artifacts.router, health.router, pages.router):
         app.include_router(router)
+    app.mount("/static", pages.static, "static")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Describe the pipeline's body too: it is read by hand, as JSON or YAML, so FastAPI does not know of it."""
+    """Describe what FastAPI does not know of: the pipeline's body, read by hand as JSON or YAML, and our problems."""
     if app.openapi_schema is None:
         described = FastAPI.openapi(app)
-        pipeline = PipelineRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-        models = pipeline.pop("$defs") | {"PipelineRequest": pipeline}
-        described["components"]["schemas"] = models | described["components"]["schemas"]
+        schemas = described["components"]["schemas"]
+        for model in (PipelineRequest, ProblemView):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}) | {model.__name__: schema} | schemas)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        problem = {PROBLEM: {"schema": {"$ref": f"#/components/schemas/{ProblemView.__name__}"}}}
+        for methods in described["paths"].values():
+            for operation in methods.values():
+                for status, answer in operation["responses"].items():
+                    if status.startswith("4"):
+                        answer["content"] = problem
     return FastAPI.openapi(app)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.backtest import BacktestRequest
@@ -65,6 +65,18 @@ class PipelineRequest(Contract):
         """Return the stages asked for, in order."""
         pairs = [(stage, getattr(self, stage)) for stage in STAGES]
         return [(stage, request) for stage, request in pairs if request is not None]
+
+
+class ProblemView(BaseModel):
+    """What went wrong (RFC 9457): what, which, and what to do next."""
+
+    type: str = Field(examples=["urn:tickloom:problem:unknown-task"])
+    title: str
+    status: int
+    detail: str
+    next: str = Field(description="what to do next")
+    retryable: bool = Field(description="whether the same request may succeed later")
+    errors: list[dict[str, str]] = Field([], description="field and reason, where the request itself is wrong")
 
 
 class Accepted(Contract):
