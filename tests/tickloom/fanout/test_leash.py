@@ -86,6 +86,19 @@ def test_a_death_is_noticed_at_once_also_when_a_new_head_takes_the_port(port: Po
     assert head.gone.wait(0.5)
 
 
+def test_a_death_between_two_looks_is_noticed_though_the_new_head_answers(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies_just_now() -> socket.socket | None:
+        port.die()
+        port.rise()
+        return dial()
+
+    monkeypatch.setattr(cluster, "dial", dies_just_now)
+    head, _ = held()
+    assert head.gone.wait(0.5)
+
+
 def test_a_head_that_is_given_up_is_gone(port: Port) -> None:
     head, _ = held()
     head.drop()
