@@ -251,3 +251,21 @@ def test_a_request_that_cannot_be_is_a_named_problem(body: dict[str, Any], lake:
     problem = failed(lake, call.model_copy(update={"request": body, "artifact_id": "1" * 64}))
     assert problem["status"] == 422
     assert next(iter(body)) in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "rule", "stop"), [(7, "1 > 0", 0.5), (0, "close > prev_close", 0.5), (0, "1 > 0", 0.01)]
+)
+def test_parts_kept_for_other_prices_signals_or_rules_are_not_taken(
+    seed: int, rule: str, stop: float, lake: Lake
+) -> None:
+    def made(where: Lake, seed: int, rule: str, stop: float) -> Manifest:
+        features = features_artifact(where, {"BTCUSDT": bars_table(100, seed=seed)}, SMAS)
+        rules = SignalsRequest.model_validate({"long_entry": rule, "trigger": "level"})
+        signals = SignalsJob(where).run(stage_call("signals", rules, features), Report())
+        return BacktestJob(where).run(stage_call("backtest", request(stop_loss_rate=stop), signals), Report())
+
+    first = made(lake, 0, "1 > 0", 0.5)
+    second = made(lake, seed, rule, stop)
+    assert files_of(second)["equity/BTCUSDT.parquet"] != files_of(first)["equity/BTCUSDT.parquet"]
+    assert second == made(Lake(lake.url + "-empty"), seed, rule, stop)

@@ -204,3 +204,17 @@ def test_an_artifact_of_another_stage_and_an_id_of_other_work_are_refused(lake: 
     wrong = stage_call("signals", request(), features).model_copy(update={"artifact_id": "0" * 64})
     with pytest.raises(Exception, match="not the id of this request"):
         SignalsJob().run(wrong, Report())
+
+
+@pytest.mark.parametrize(
+    ("seed", "grid"), [(7, GRID), (0, {"fast": [3, 5], "slow": [13]}), (0, {"fast": [2, 3, 5], "slow": [21, 13, 8]})]
+)  # fmt: skip
+def test_parts_kept_for_other_features_or_parameters_are_not_taken(seed: int, grid: dict[str, Any], lake: Lake) -> None:
+    def made(where: Lake, seed: int, grid: dict[str, Any]) -> Manifest:
+        features = features_artifact(where, {"BTCUSDT": bars_table(200, seed=seed)}, SMAS)
+        return SignalsJob(where).run(stage_call("signals", request(parameters=grid), features), Report())
+
+    first = made(lake, 0, GRID)
+    second = made(lake, seed, grid)
+    assert files_of(second) != files_of(first)
+    assert second == made(Lake(lake.url + "-empty"), seed, grid)

@@ -142,6 +142,12 @@ def test_the_longest_drawdown_runs_from_the_peak_to_the_bar_that_regains_it() ->
     assert ours["max_drawdown"] == pytest.approx(110 / 120 - 1)
 
 
+def test_a_drawdown_that_the_exit_fill_regains_lasts_until_that_bar() -> None:
+    market = hourly([100, 90, 100, 100], [1, 2, 0, 0], hours=24)
+    gap = Market(**{**vars(market), "open": np.array([100.0, 100, 120, 100]), "high": np.full(4, 120.0)})
+    assert measured(gap, FREE)["max_drawdown_duration"] == 2
+
+
 def test_buy_and_hold_pays_the_costs_of_its_one_purchase() -> None:
     ours = measured(hourly([100, 100, 202], [0, 0, 0]), Rules(1.0, 0.25, 0.01, 0.0, 0.5))
     assert ours["buy_and_hold_return"] == pytest.approx(202 / 101 - 1)
