@@ -58,14 +58,16 @@ def _rows(task: Task) -> list[str]:
 
 
 def machine() -> str:
-    """Return the processor and its number of CPUs, in words."""
+    """Return the processor, its number of CPUs and how busy they are, in words."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{model}, {os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}"
+    load = f"{os.getloadavg()[0]:.1f}"  # our own processes work one at a time: what is above 1 are neighbours
+    cpus = f"{os.cpu_count()} CPUs, load average {load} at the end"
+    return f"{model}, {cpus}, {platform.system()}, Python {platform.python_version()}"
 
 
 def render(tasks: list[Task], notes: list[str], versions: dict[str, str], rounds: int, seconds: float) -> str:
