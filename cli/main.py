@@ -35,10 +35,12 @@ def main() -> None:
 
 
 def client() -> "Client":
-    """Return a client of the gateway that the settings name."""
+    """Return a client of the gateway that the settings name: patient where a supervisor will bring it back."""
+    from cli import runfile
     from tickloom.client import Client
+    from tickloom.settings import settings
 
-    return Client(patience_s=5)
+    return Client(patience_s=20 if runfile.running(settings().home) else 1)
 
 
 @app.command()
