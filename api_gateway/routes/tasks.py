@@ -1,77 +1,43 @@
-"""GET /status/<id>, GET /tasks, DELETE /tasks/<id>: what became of the work. Read from the ledger alone."""
+"""GET /status/<id>, GET /tasks, DELETE /tasks/<id>, live events: what became of the work, from the ledger alone."""
 
 import base64
 import binascii
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.sse import EventSourceResponse
 
-from api_gateway.models import StageStatus, State, TaskList, TaskStatus
+from api_gateway.live import live
+from api_gateway.models import State, TaskList, TaskStatus
+from api_gateway.status import task_status
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import InvalidRequest, UnknownTask
 from tickloom.http import problems
 from tickloom.ledger import ledger_url, runs
-from tickloom.ledger.models import ACTIVE, SUCCESS, Run, Stage
+from tickloom.ledger.models import Run
 from tickloom.ledger.runs import AlreadyFinished
 
 router = APIRouter(tags=["tasks"])
 TaskId = Annotated[str, Path(min_length=1, max_length=64, description="the task_id that a submission answered")]
 
 
-def _time(us: int | None) -> str | None:
-    return None if us is None else datetime.fromtimestamp(us / 1e6, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _stage_status(row: Stage) -> StageStatus:
-    seconds = ((row.updated or 0) - (row.started or 0)) / 1e6
-    progress = 1.0 if row.state == SUCCESS else (row.done / row.total if row.total else 0.0)
-    return StageStatus(
-        stage=row.stage,
-        state=row.state,  # type: ignore[arg-type]
-        progress=min(progress, 1.0),
-        done=row.done,
-        total=row.total,
-        rows=row.rows,
-        rows_per_s=round(row.rows / seconds, 1) if row.rows and seconds > 0 else None,
-        message=row.message,
-        warnings=row.warnings,
-        attempt=row.attempt,
-        cached=row.cached,
-        artifact_id=row.artifact_id,
-        error=row.error,
-        started=_time(row.started),
-        finished=_time(row.finished),
-    )
-
-
-def task_status(run: Run, rows: list[Stage]) -> TaskStatus:
-    """Return a run as its clients see it."""
-    stages = [_stage_status(row) for row in rows]
-    current = next((stage for stage in stages if stage.state != SUCCESS), stages[-1])
-    return TaskStatus(
-        task_id=run.id,
-        kind=run.kind,
-        name=run.name,
-        state=run.state,  # type: ignore[arg-type]
-        stage=current.stage,
-        progress=sum(stage.progress for stage in stages) / len(stages),
-        rows=current.rows,
-        rows_per_s=current.rows_per_s,
-        message=current.message,
-        warnings=list(dict.fromkeys(text for stage in stages for text in stage.warnings)),
-        artifact_id=run.artifact_id,
-        error=run.error if run.state not in ACTIVE else current.error,
-        created=_time(run.created) or "",
-        finished=_time(run.finished),
-        stages=stages,
-    )
-
-
 @router.get("/status/{task_id}", responses=problems(UnknownTask), summary="How far a task is")
 def status(task_id: TaskId) -> TaskStatus:
     """Tell a task's state (PENDING, STARTED, RETRY, SUCCESS, FAILURE, REVOKED), stage, progress, result or error."""
     return task_status(*runs.read(ledger_url(), task_id))
+
+
+@router.get(
+    "/tasks/{task_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(UnknownTask),
+    summary="Follow a task live",
+)
+async def events(now: Annotated[TaskStatus, Depends(status)]) -> AsyncIterator[TaskStatus]:
+    """Send the task's status as a server-sent event now, whenever it changes, and a last time when it has ended."""
+    async for changed in live.watch(now):
+        yield changed
 
 
 @router.delete("/tasks/{task_id}", responses=problems(UnknownTask, AlreadyFinished), summary="Cancel a task")

@@ -219,13 +219,10 @@ def artifact_of(url: str, run_id: str, stage: str) -> str:
 
 def read(url: str, run_id: str) -> tuple[Run, list[Stage]]:
     """Return a run and its stages in order. Raises UnknownTask."""
-    with transaction(url, write=False) as session:
-        run = session.get(Run, run_id)
-        if run is None:
-            raise UnknownTask(run_id)
-        stages = list(session.scalars(select(Stage).where(Stage.run_id == run_id).order_by(Stage.position)))
-        session.expunge_all()
-        return run, stages
+    found = read_all(url, [run_id])
+    if not found:
+        raise UnknownTask(run_id)
+    return found[0]
 
 
 def listing(
@@ -240,12 +237,21 @@ def listing(
             query = query.where(Run.kind == kind)
         if before:
             query = query.where(or_(Run.created < before[0], and_(Run.created == before[0], Run.id < before[1])))
-        runs = list(session.scalars(query))
-        stages: dict[str, list[Stage]] = {run.id: [] for run in runs}
-        for stage in session.scalars(select(Stage).where(Stage.run_id.in_(stages)).order_by(Stage.position)):
-            stages[stage.run_id].append(stage)
-        session.expunge_all()
-        return [(run, stages[run.id]) for run in runs]
+        return _with_stages(session, list(session.scalars(query)))
+
+
+def read_all(url: str, run_ids: Sequence[str]) -> list[tuple[Run, list[Stage]]]:
+    """Return those of these runs that exist, each with its stages in order."""
+    with transaction(url, write=False) as session:
+        return _with_stages(session, list(session.scalars(select(Run).where(Run.id.in_(run_ids)))))
+
+
+def _with_stages(session: Session, found: Sequence[Run]) -> list[tuple[Run, list[Stage]]]:
+    stages: dict[str, list[Stage]] = {run.id: [] for run in found}
+    for stage in session.scalars(select(Stage).where(Stage.run_id.in_(stages)).order_by(Stage.position)):
+        stages[stage.run_id].append(stage)
+    session.expunge_all()
+    return [(run, stages[run.id]) for run in found]
 
 
 def artifact(url: str, artifact_id: str) -> Artifact | None:
