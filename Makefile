@@ -58,6 +58,7 @@ check: lint test ## Everything that CI runs
 lock: $(STAMP) ## Resolve the dependencies of pyproject.toml anew into requirements.lock
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --format requirements-txt -o requirements.lock
+	$(BIN)/uv export --quiet --frozen --no-dev --no-emit-project --no-annotate --no-header -o deploy/requirements.lock
 	rm -f uv.lock
 
 chaos: $(STAMP) ## The long campaign of kills
