@@ -1,8 +1,8 @@
 """The supervisor: starts the parts in the order of their needs, restarts what dies, and takes everything down again.
 
 One asyncio loop, a coroutine per part: wait for what the part needs, start it, probe until it answers, then watch it.
-A part that dies, or that stops answering for HANG_S, is started again after 1, 2, 4 ... 30 seconds; a minute of
-health forgets the past. While it never came up, three deaths in a row end the start with the last lines of its log.
+A part that dies, or that stops answering for `hang` seconds, is started again after 1, 2, 4 ... 30 seconds; ten seconds
+of health forget the past. While it never came up, three deaths in a row end the start with the last lines of its log.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Timing:
     probe: float = 5.0
     backoff_first: float = 1.0
     backoff_last: float = 30.0
-    healthy: float = 60.0
+    healthy: float = 10.0
     hang: float = 60.0
     start: float = 120.0
     logs: float = 60.0
