@@ -13,8 +13,9 @@ class ReplyCutter:
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
+        self._lock = threading.Lock()
         self._strike: Callable[[], None] | None = None
-        self._at_request = False
+        self._armed = self._at_request = False
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -24,7 +25,7 @@ class ReplyCutter:
 
     def arm(self, strike: Callable[[], None], *, at_request: bool) -> None:
         """Call `strike` once: when the next request has been passed on, or when its reply arrives; then hang up."""
-        self._at_request, self._strike = at_request, strike
+        self._at_request, self._strike, self._armed = at_request, strike, True
 
     def close(self) -> None:
         self._listener.close()
@@ -40,8 +41,8 @@ class ReplyCutter:
             server.settimeout(None)
             threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
             while data := server.recv(65536):
-                if self._strike is not None:
-                    self._cut()
+                if self._armed:
+                    self._cut(client)
                     return
                 client.sendall(data)
 
@@ -49,17 +50,21 @@ class ReplyCutter:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
                 server.sendall(data)
-                if self._strike is not None and self._at_request and data.endswith(b"}"):  # the whole body
-                    self._cut()
-                    client.shutdown(socket.SHUT_RDWR)
+                if self._armed and self._at_request and data.endswith(b"}"):  # the whole body
+                    self._cut(client)
                     return
             server.shutdown(socket.SHUT_WR)
 
-    def _cut(self) -> None:
-        strike, self._strike = self._strike, None
-        if strike is not None:
-            self.cuts += 1
-            strike()
+    def _cut(self, client: socket.socket) -> None:
+        """Strike, once, and hang up. The proxy stays armed meanwhile, so that no reply slips through."""
+        with self._lock:
+            strike, self._strike = self._strike, None
+            if strike is not None:
+                strike()
+                self.cuts += 1
+                self._armed = False
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
