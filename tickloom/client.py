@@ -353,8 +353,8 @@ def _frame(data: bytes) -> "pd.DataFrame":
     for i, field in enumerate(table.schema):
         column = table[field.name]
         if pa.types.is_decimal(field.type):
-            # pyarrow casts the wider decimals alone
-            column = column.cast(pa.decimal128(38, field.type.scale)).cast(pa.float64())
+            # By way of its text: a cast of its own would not be the nearest, 41537.24 becomes 41537.240000000005
+            column = column.cast(pa.decimal128(38, field.type.scale)).cast(pa.string()).cast(pa.float64())
         elif pa.types.is_int64(field.type) and "ts" in field.name.split("_"):
             column = column.cast(pa.timestamp("us", tz="UTC"))
         table = table.set_column(i, field.name, column)

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 from cli.probes import free_port
 from tests.cli.gateway import ARTIFACTS, TASK, FakeGateway, serving, status
 from tickloom import Client
-from tickloom.client import NotInTime, RunFailed, UnknownStage, Unreachable
+from tickloom.client import NotInTime, RunFailed, UnknownStage, Unreachable, _frame
 from tickloom.errors import InvalidRequest, RemoteProblem, UnknownFile
 from tickloom.lake import decimals
 
@@ -193,3 +194,11 @@ def test_parts_tell_who_answers(gateway: FakeGateway) -> None:
     assert client.parts() == {"ledger": True, "broker": False}
     assert client.alive()
     assert not Client(f"http://127.0.0.1:{free_port()}").alive()
+
+
+@pytest.mark.parametrize("kind", [pa.decimal64(18, 2), pa.decimal128(38, 2)])
+def test_a_decimal_becomes_the_float_that_is_nearest_to_it(kind: pa.DataType) -> None:
+    texts = ["41537.24", "16541.77", "0.10", "-0.07", "9999999999999.99"]
+    table, sink = pa.table({"price": pa.array(map(Decimal, texts), kind)}), io.BytesIO()
+    pq.write_table(table, sink, store_decimal_as_integer=True)
+    assert _frame(sink.getvalue())["price"].tolist() == [float(text) for text in texts]
