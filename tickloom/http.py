@@ -1,4 +1,4 @@
-"""What every HTTP face of ours has in common: health, request ids, a body limit, errors as problems, and the stream
+"""What every HTTP face of ours has in common: health, a body limit, errors as problems, and the stream
 in which a stage tells how far it is.
 
 A stage is called with `POST /v1/<stage>` and a StageCall. The answer is a line of JSON per event (events.py). A client
@@ -17,6 +17,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -228,6 +229,8 @@ def _outcome(stage: str, job: Job, call: StageCall, report: Report) -> Finished 
         return Finished(manifest=job.run(call, report))
     except TickloomError as error:
         return Failed(problem=error.problem())
+    except ValidationError as error:
+        return Failed(problem=validation_problem(error.errors()))
     except MemoryError:
         return Failed(problem=unforeseen_problem() | {"detail": "out of memory", "retryable": True})
     except BaseException as error:  # a panic in a Rust library is no Exception; silence would look like work

@@ -182,6 +182,13 @@ def test_an_unforeseen_error_ends_the_stream_without_its_details(url: str, kind:
     assert "lost its head" not in str(last.problem)
 
 
+def test_a_stages_request_that_is_none_is_the_callers_error(url: str) -> None:
+    (last,) = events(url, spec={"kind": "volume", "threshold": -1})
+    assert last.problem["status"] == 422
+    assert last.problem["retryable"] is False
+    assert "threshold" in last.problem["detail"]
+
+
 def test_a_job_out_of_memory_may_be_tried_again(url: str) -> None:
     (last,) = events(url, **{"raise": "memory"})
     assert last.problem["detail"] == "out of memory"
