@@ -9,13 +9,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from sqlalchemy.exc import OperationalError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from api_gateway.models import PipelineRequest, ProblemView
 from api_gateway.routes import artifacts, health, pages, submit, tasks
 from tickloom import __version__
 from tickloom.http import PROBLEM, LimitBody, Unauthorised, install_errors, problem_response
-from tickloom.ledger import ledger_url, migrate
+from tickloom.ledger import LedgerUnavailable, ledger_url, migrate
 from tickloom.settings import settings
 from tickloom.telemetry import configure_logging
 
@@ -63,6 +64,12 @@ async def _authorise(request: Request, handle: Callable[[Request], Awaitable[Res
     return await handle(request)
 
 
+async def _ledger_away(_: Request, error: Exception) -> Response:
+    """Answer a full disk, a locked or an absent database by name."""
+    assert isinstance(error, OperationalError)
+    return problem_response(LedgerUnavailable(str(error.orig).partition("\n")[0]).problem())
+
+
 def create_gateway() -> FastAPI:
     """Return the gateway."""
     app = FastAPI(
@@ -77,6 +84,7 @@ def create_gateway() -> FastAPI:
     app.middleware("http")(_authorise)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings().allowed_hosts.split(","), www_redirect=False)
     install_errors(app)
+    app.add_exception_handler(OperationalError, _ledger_away)
     for router in (submit.router, tasks.router, artifacts.router, health.router, pages.router):
         app.include_router(router)
     app.mount("/static", pages.static, "static")

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+import structlog
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 
 from api_gateway.models import TaskStatus
 from api_gateway.status import task_status
 from tickloom.ledger import ledger_url, runs
 from tickloom.ledger.models import ACTIVE
 
+log = structlog.get_logger()
 PERIOD_S = 0.25
 
 
@@ -42,7 +45,12 @@ class Live:
     async def _read_for_all(self) -> None:
         while self._watchers:
             await asyncio.sleep(PERIOD_S)
-            for status in await run_in_threadpool(_statuses, list(self._watchers)):
+            try:
+                statuses = await run_in_threadpool(_statuses, list(self._watchers))
+            except SQLAlchemyError as error:  # whoever watches must not be forgotten: the next look may succeed
+                log.warning("the ledger is away", error=str(error))
+                continue
+            for status in statuses:
                 for news in self._watchers.get(status.task_id, ()):
                     news.put_nowait(status)
 

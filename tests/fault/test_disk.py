@@ -1,15 +1,18 @@
 """Disks that lie and disks that are full: what is damaged is found and made anew, what does not fit is said so."""
 
+import contextlib
 import json
 import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.fault.oracle import BOUND_S, SMALL, Reference, collected, forget, lake_of, request, tree, undisturbed
@@ -20,6 +23,8 @@ from tickloom.ledger import runs
 
 SEED = int(os.environ.get("FAULT_SEED", "7"))
 DISK_BYTES = 64 << 20
+FULL_S = 6.0
+"""Longer than a lease and all that is tried again meanwhile."""
 
 
 def tickloom(system: System, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -128,3 +133,43 @@ def test_F14_a_full_disk_fails_the_run_by_name_leaves_no_half_file_and_works_aga
         assert runs.known_artifacts(system.ledger) == set(reference.artifacts)
         assert collected(system) == reference.tree
         forget(system)
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[System]:
+    """A system whose home, ledger, queue, logs and lake, is on one small disk."""
+    with small_disk(tmp_path / "disk"):
+        system = System(tmp_path / "disk" / "home")
+        try:
+            system.start()
+            yield system
+            system.stop()
+        finally:
+            system.close()
+
+
+def test_F14_a_full_disk_under_everything_loses_nothing_that_was_accepted_and_answers_by_name(
+    small_reference: Reference, crowded: System
+) -> None:
+    disk, client = crowded.home.parent, crowded.client()
+    accepted = client.pipeline(small_reference.body)
+    crowded.wait_begun(accepted.id, "download")
+    ballast = fill(disk, 0)
+    url = f"http://127.0.0.1:{crowded.ports['GATEWAY']}"
+    end = time.monotonic() + FULL_S
+    while time.monotonic() < end:
+        refused = httpx.post(f"{url}/submit_pipeline", json=request(**SMALL, mark=1), timeout=90)
+        assert refused.status_code == 503, refused.text
+        assert refused.json()["next"]
+        assert "disk" in refused.text
+        assert httpx.get(f"{url}/status/{accepted.id}", timeout=60).status_code == 200
+        time.sleep(0.2)
+    ballast.unlink()
+    crowded.wait_all_up()
+    with contextlib.suppress(RunFailed):  # what the disk had no room for fails by name, and is asked for again
+        accepted.wait(BOUND_S)
+    run = client.pipeline(small_reference.body)
+    run.wait(BOUND_S)
+    assert collected(crowded) == small_reference.tree
+    assert maintenance.verify(lake_of(crowded), crowded.ledger).damages == []
+    assert list(crowded.home.glob(".run.*")) == []

@@ -4,6 +4,6 @@
 """
 
 from tickloom.ledger import leases, runs
-from tickloom.ledger.database import ledger_url, migrate, now_us, transaction
+from tickloom.ledger.database import LedgerUnavailable, ledger_url, migrate, now_us, transaction
 
-__all__ = ["leases", "ledger_url", "migrate", "now_us", "runs", "transaction"]
+__all__ = ["LedgerUnavailable", "leases", "ledger_url", "migrate", "now_us", "runs", "transaction"]

@@ -15,7 +15,17 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 import migrations
+from tickloom.errors import Unavailable
 from tickloom.settings import settings
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger cannot be read or written."""
+
+    next_step = "free disk space, or bring its database back, then send the same request again"
+
+    def __str__(self) -> str:
+        return f"the ledger fails: {self.args[0]}"
 
 
 def now_us() -> int:
