@@ -119,8 +119,8 @@ def test_a_gateway_that_goes_away_is_told_and_waited_for(browser, rayless):
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory, request_):
-    """A gateway alone, with a token, and one task that nobody works on."""
+def guarded(tmp_path_factory):
+    """A gateway alone, with a token."""
     folder, port = tmp_path_factory.mktemp("guarded"), free_port()
     names = {"HOME": folder / "home", "API_TOKEN": SECRET, "RAY_ADDRESS": "off", "REDIS_PORT": free_port()}
     environment = {f"TICKLOOM_{name}": str(value) for name, value in (names | {"SIM_PORT": free_port()}).items()}
@@ -148,6 +148,30 @@ def test_a_token_is_asked_for_once_and_opens_tasks_and_documentation(browser, gu
     page.get_by_role("link", name="API docs").click()
     opened.until(lambda: page.locator(".opblock").count() > 10)
     assert opened.hosts() == {guarded.removeprefix("http://")}
+
+
+def test_with_a_token_a_report_is_fetched_with_it_and_saved(browser, guarded, shown):
+    page = browser.new_context(viewport=WIDE, accept_downloads=True).new_page()
+    task = shown["good"] | {"warnings": [HOSTILE], "state": "RETRY", "error": {"detail": HOSTILE, "next": HOSTILE}}
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.headers.get("authorization"))
+        route.fulfill(body="<p>the report</p>", content_type="text/html")
+
+    page.add_init_script(f"sessionStorage.setItem('tickloom-token', '{SECRET}')")
+    page.route("**/tasks?*", lambda route: route.fulfill(json={"tasks": [task], "next": None}))
+    page.route("**/artifacts/**", answer)
+    page.goto(guarded)
+    with page.expect_download() as saved:
+        page.locator("a.report").click()
+    assert saved.value.suggested_filename == "report.html"
+    assert saved.value.path().read_text() == "<p>the report</p>"
+    assert asked == [f"Bearer {SECRET}"]
+    assert page.url == f"{guarded}/"
+    assert page.locator(".warnings li").inner_text() == HOSTILE
+    assert HOSTILE in page.locator(".error p").first.inner_text()
+    assert page.locator("main img, main script").count() == 0
 
 
 def test_the_documentation_without_a_token_leads_to_where_it_is_asked_for(browser, guarded):

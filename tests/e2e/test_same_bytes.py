@@ -17,7 +17,10 @@ def request_() -> dict:
     config = yaml.safe_load((REPOSITORY / "configs" / "demo.yaml").read_text())
     dataset = "seed=3,trades_per_day=400000"
     config["download"] |= {"dataset": dataset, "start_date": DAY, "end_date": DAY}
-    config["bars"] = {"spec": {"kind": "tick", "threshold": 50}}
+    config["bars"] = {"spec": {"kind": "tick", "threshold": 3}}
+    signals = config["signals"]
+    signals["long_entry"] = signals["long_entry"].replace("70", "{level}")
+    signals["parameters"]["level"] = [60, 70, 80]
     return config
 
 

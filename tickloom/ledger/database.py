@@ -88,7 +88,9 @@ def _migration_lock(url: str) -> Iterator[None]:
             finally:
                 connection.exec_driver_sql("SELECT pg_advisory_unlock(7421865)")
         return
-    with Path(f"{url.removeprefix('sqlite:///')}.migrating").open("w") as file:
+    lock = Path(f"{url.removeprefix('sqlite:///')}.migrating")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
