@@ -26,6 +26,7 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.events import Alive, Failed, Finished, Progress, StageCall
 from tickloom.errors import BadRequest, Problem, StageCancelled, TickloomError
 from tickloom.settings import settings
+from tickloom.telemetry import configure_logging
 
 log = structlog.get_logger()
 MAX_BODY = 1 << 20
@@ -241,7 +242,7 @@ def _outcome(stage: str, job: Job, call: StageCall, report: Report) -> Finished 
 
 def create_app(title: str, *routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
     """Return an internal app: routers, health, body limit, errors as problems."""
-    app = FastAPI(title=f"tickloom {title}", version=__version__, lifespan=lifespan)
+    app = FastAPI(title=f"tickloom {title}", version=__version__, lifespan=lifespan or _logs(title))
     app.add_middleware(LimitBody)
     install_errors(app)
     for router in routers:
@@ -253,6 +254,17 @@ def create_app(title: str, *routers: APIRouter, lifespan: Callable[[FastAPI], An
         return {"status": "ok", "part": title}
 
     return app
+
+
+def _logs(part: str) -> Callable[[FastAPI], Any]:
+    """Return the lifespan of an app that needs nothing but its log set up."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        configure_logging(part)
+        yield
+
+    return lifespan
 
 
 def service_headers() -> dict[str, str]:

@@ -90,6 +90,8 @@ class _Sender(threading.Thread):
                 send_due()
             except SQLAlchemyError as error:  # the reconciler will send it
                 log.warning("the ledger is away", error=str(error))
+            except Exception as error:  # and this thread will send the next one
+                log.error("could not send", exc_info=error)
 
 
 @lru_cache(maxsize=1)

@@ -40,6 +40,8 @@ class Reconciler(threading.Thread):
                 log.warning("the broker is away", error=str(error))
             except SQLAlchemyError as error:
                 log.warning("the ledger is away", error=str(error))
+            except Exception as error:  # the promises hang on this thread: it outlives what nobody has thought of
+                log.error("a round of the reconciler failed", exc_info=error)
 
 
 def sweep() -> None:
