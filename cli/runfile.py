@@ -14,6 +14,7 @@ from typing import IO, Any
 from cli.process import Identity, kill_all, members
 
 SCRATCH_PREFIX = "tickloom-run-"
+HALF_WRITTEN = ".run."
 
 
 @dataclass
@@ -34,9 +35,14 @@ class RunFile:
 
     def write(self, home: Path) -> None:
         """Write the file whole or not at all."""
-        with tempfile.NamedTemporaryFile("w", dir=home, prefix=".run.", delete=False) as file:
-            json.dump(asdict(self), file, indent=1)
-        Path(file.name).replace(home / "run.json")
+        with tempfile.NamedTemporaryFile("w", dir=home, prefix=HALF_WRITTEN, delete=False) as file:
+            half = Path(file.name)
+        try:
+            half.write_text(json.dumps(asdict(self), indent=1))
+            half.replace(home / "run.json")
+        except OSError:  # a full disk
+            half.unlink()
+            raise
 
 
 def read(home: Path) -> RunFile | None:
@@ -71,7 +77,12 @@ def running(home: Path) -> RunFile | None:
 
 
 def sweep(home: Path) -> int:
-    """End what a killed supervisor left behind. Call with the lock held. Return the number of processes ended."""
+    """End what a killed supervisor left behind, half-written files too. Return the number of processes ended.
+
+    Call with the lock held.
+    """
+    for half in home.glob(f"{HALF_WRITTEN}*"):
+        half.unlink(missing_ok=True)
     old = read(home)
     if old is None:
         return 0

@@ -11,6 +11,13 @@ from tests.fault.points import Record
 from tests.fault.system import System
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each of these tests time for a system that starts, fails, and is started again on a busy machine."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The system; at the end it must go without leaving anything behind."""
