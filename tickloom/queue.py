@@ -18,7 +18,6 @@ from tickloom.ledger import leases, ledger_url
 from tickloom.settings import settings
 
 log = structlog.get_logger()
-TASK = "tickloom.stage"
 
 
 @lru_cache(maxsize=1)
@@ -61,12 +60,17 @@ def celery_app() -> Celery:
     return app
 
 
+def task_name(stage: str) -> str:
+    """Return what Celery, and so Flower, calls the task of a stage."""
+    return f"tickloom.{stage}"
+
+
 def send_due() -> int:
     """Hand the outbox's due messages to the broker; return how many. While it is away they stay where they are."""
     sent: list[tuple[str, str]] = []
     try:
         for run_id, stage in leases.unsent(ledger_url()):
-            celery_app().send_task(TASK, args=[run_id, stage], queue=stage, retry=False, ignore_result=True)
+            celery_app().send_task(task_name(stage), args=[run_id, stage], queue=stage, retry=False, ignore_result=True)
             sent.append((run_id, stage))
     except (OperationalError, OSError) as error:
         log.warning("the broker is away; messages wait in the outbox", error=str(error))

@@ -149,7 +149,7 @@ def test_F05_a_request_that_kills_its_service_each_time_ends_after_three_attempt
 def test_F03_the_same_message_many_times_is_one_execution(system):
     run = system.submit(steps=10, step_s=0.2)
     for _ in range(5):
-        queue.celery_app().send_task(queue.TASK, args=[run, "download"], queue="download")
+        queue.celery_app().send_task(queue.task_name("download"), args=[run, "download"], queue="download")
     eventually(lambda: system.state(run) == "SUCCESS")
     assert system.count(run, "start") == 1
     assert (system.home / "worker.log").read_text().count("lease held") >= 1 or system.count(run, "end") == 1
@@ -230,7 +230,10 @@ def test_S22_pickled_and_unknown_messages_are_refused_and_the_worker_lives_on(sy
     body = base64.b64encode(b"cos\nsystem\n(S'exit 1'\ntR.").decode()
     properties = {"delivery_mode": 2, "delivery_tag": uuid.uuid4().hex, "body_encoding": "base64"}
     properties["delivery_info"] = {"exchange": "", "routing_key": "download"}
-    for kind, task in (("application/x-python-serialize", queue.TASK), ("application/json", "os.system")):
+    for kind, task in (
+        ("application/x-python-serialize", queue.task_name("download")),
+        ("application/json", "os.system"),
+    ):
         headers = {"lang": "py", "task": task, "id": uuid.uuid4().hex}
         message = {"body": body, "content-encoding": "binary", "content-type": kind}
         message |= {"headers": headers, "properties": properties}
