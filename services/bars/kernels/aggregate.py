@@ -37,7 +37,7 @@ def aggregate(ids: I64, ts: I64, price: I64, quantity: I64, side: I8, ends: I64,
     ids, ts, price, quantity, side  (n_trades,)  in id order, price and quantity > 0; side +1 buyer, -1 seller was the
                                                  aggressor; every price * quantity is below 10**18
     ends    (n_bars,)      last trade of each bar, strictly increasing; -1 closes the open bar as it is
-    opened  (13,)          the bar open before the first trade, by COLUMNS; without one its n_trades is 0
+    opened  (13,)          the bar open before the first trade, by COLUMNS; without one its volume is 0
     bars    (13, n_bars)   one column per bar
     open    (13,)          as `opened`, for the trades after the last bar
 
@@ -51,7 +51,7 @@ def aggregate(ids: I64, ts: I64, price: I64, quantity: I64, side: I8, ends: I64,
         bar[:], n_bars = 0, n_bars + 1
     for i in range(ids.size):
         notional = price[i] * quantity[i]
-        if bar[N_TRADES] == 0:
+        if bar[VOLUME] == 0:
             bar[TS_FIRST], bar[FIRST_ID], bar[OPEN], bar[HIGH], bar[LOW] = ts[i], ids[i], price[i], price[i], price[i]
         bar[TS_LAST], bar[LAST_ID], bar[CLOSE] = ts[i], ids[i], price[i]
         bar[HIGH], bar[LOW] = max(bar[HIGH], price[i]), min(bar[LOW], price[i])

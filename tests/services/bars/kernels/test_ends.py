@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.bars.kernels.clock import time_bar_ends
 from services.bars.kernels.dollar import dollar_bar_ends
+from services.bars.kernels.range import range_bar_ends
 from services.bars.kernels.tick import tick_bar_ends
 from services.bars.kernels.volume import volume_bar_ends
 from tests.naive import bars as naive
@@ -116,3 +117,23 @@ def test_cutting_the_trades_into_partitions_never_moves_a_bar(rows, size, cut):
         (tick, 0, (t.ids,)),
     ):
         assert joined(kernel, start, *columns) == whole(kernel, start, *columns)
+
+
+@given(trade_rows(), st.integers(1, 50))
+def test_a_range_bar_closes_where_its_slow_twin_does(rows, size):
+    trades = arrays_of(rows)
+    assert range_bar_ends(trades.price, size, 0, 0)[0].tolist() == naive.ends(rows, "range", size)
+
+
+@pytest.mark.parametrize(
+    ("price", "expected", "high", "low"),
+    [
+        ([], [], 0, 0),
+        ([100, 104, 96], [], 104, 96),
+        ([100, 104, 95], [2], 0, 0),  # the high is 9 above the low
+        ([100, 150, 100, 108], [1], 108, 100),  # a jump closes one bar, and no price is made up
+    ],
+)
+def test_a_range_bar_closes_on_the_trade_that_makes_its_range(price, expected, high, low):
+    ends, *left = range_bar_ends(of(price), 9, 0, 0)
+    assert (ends.tolist(), left) == (expected, [high, low])
