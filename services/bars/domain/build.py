@@ -8,6 +8,7 @@ from services.bars.domain.ends import Ends, cut_trades, ends_of
 from services.bars.domain.rule import Rule
 from services.bars.domain.state import Bars, State, Trades, joined
 from services.bars.kernels.aggregate import COLUMNS, LIMIT, N_TRADES, aggregate
+from services.bars.kernels.clock import forwards
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.errors import ExactnessLost
 from tickloom.kernel import I64
@@ -26,7 +27,7 @@ def close_bars(trades: Trades, rule: Rule, state: State, until: int) -> tuple[Ba
     """
     if _may_not_fit(trades) and (trades.price > LIMIT // trades.quantity).any():
         raise ExactnessLost("the notional of a trade", "price times quantity has more than 18 digits")
-    ts = np.maximum.accumulate(np.maximum(trades.ts, state.latest))
+    ts = forwards(trades.ts, state.latest)
     if rule.reset == "never":
         return _close(trades, ts, rule, state, until)
     several: list[Bars] = []

@@ -15,7 +15,7 @@ def n_pieces(price: I64, quantity: I64, dollars: bool, threshold: int) -> int:
     pieces = 0
     for i in range(quantity.size):
         amount = quantity[i] * price[i] if dollars else quantity[i]
-        pieces += min(amount // threshold + 1, quantity[i]) + 1
+        pieces += 2 if amount < threshold else min(amount // threshold + 1, quantity[i]) + 1
         if pieces > 2**62 - amount:
             break
     return pieces
@@ -47,8 +47,9 @@ def split_trades(
     for i in range(quantity.size):
         worth, left, is_rest = price[i] if dollars else 1, quantity[i], False
         while left > 0:
-            needed = (threshold - carry - 1) // worth + 1
-            piece = min(left, needed)
+            piece = left
+            if left * worth >= threshold - carry:
+                piece = (threshold - carry - 1) // worth + 1
             trade[n], lots[n], rest[n] = i, piece, is_rest
             carry, left, is_rest = carry + piece * worth, left - piece, True
             if carry >= threshold:
