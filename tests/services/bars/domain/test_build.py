@@ -266,3 +266,14 @@ def test_a_bar_that_midnight_closes_is_stamped_with_midnight():
         assert left.open_bar()["first_trade_id"] == 3
         bars, left = fold([rows], Rule("tick", 3, reset="daily"), until=200)
         assert (bars["ts_close"], left.open_bar()) == ([100, 200], None)
+
+
+@given(trade_rows(), RULES)
+def test_the_state_is_small_text_that_is_read_back_to_the_bit(rows, rule):
+    _, left = close_bars(arrays_of(rows), rule, State(), 0)
+    text = json.dumps(left.to_json())
+    again = State.from_json(json.loads(text))
+    assert len(text) < 700
+    assert again.to_json() == left.to_json()
+    assert (again.latest, again.memory, again.averages) == (left.latest, left.memory, left.averages)
+    assert again.bar.tolist() == left.bar.tolist()
