@@ -12,8 +12,9 @@ from services.backtest.domain.prices import checked_prices
 from services.backtest.kernels.engine import run_summary
 from services.backtest.kernels.types import Rules as AccountRules
 from services.bars.adapters.partitions import load_trades, scales_of
-from services.bars.domain.build import State, Trades, close_bars
+from services.bars.domain.build import close_bars
 from services.bars.domain.rule import Rule
+from services.bars.domain.state import State, Trades
 from services.download.adapters.archive import open_member
 from services.download.adapters.ingest import Source
 from services.download.adapters.ingest import ingest as ingest_text

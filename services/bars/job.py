@@ -5,8 +5,8 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from services.bars.adapters.partitions import scales_of
-from services.bars.domain.build import SUMS, State
 from services.bars.domain.rule import rule_of
+from services.bars.domain.state import SUMS, State
 from services.bars.remote import STAGE, Step, Work, fold_trades, merge_partitions
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.bars import VERSION, BarsRequest, TimeBars
@@ -141,7 +141,8 @@ def _symbol_facts(work: Work, entries: list[FileEntry], parts: list[Part]) -> di
     else:
         partial = State.from_json(parts[-1].facts["state"]).open_bar()
         residual = {name: partial[name] if partial else 0 for name in SUMS}
-        facts = {}
+        guards = _added([part.facts["guards"] for part in parts])
+        facts = {"guards": guards} if guards else {}
     texts, left = _texts(sums, work.scales), _texts(residual, work.scales)
     _check_conserved(work, entries, _added([sums, residual]))
     files = [entry for part in parts for entry in part.files]

@@ -5,9 +5,10 @@ from datetime import date
 from typing import Any
 
 from services.bars.adapters.partitions import bars_table, load_klines, load_trades
-from services.bars.domain.build import Bars, State, close_bars
+from services.bars.domain.build import close_bars
 from services.bars.domain.merge import merge_klines
 from services.bars.domain.rule import Rule
+from services.bars.domain.state import Bars, State
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.bars import VERSION
 from tickloom.identity import digest
@@ -44,7 +45,7 @@ def fold_trades(lake: Lake, work: Work, entries: tuple[FileEntry, ...], state: d
         if part is None:
             until = (date.fromisoformat(entry.facts["day"]) - date(1970, 1, 1)).days * DAY_US + DAY_US
             bars, left = close_bars(load_trades(lake, entry, work.scales), work.rule, State.from_json(state), until)
-            part = _store(lake, work, entry, key, bars, {"state": left.to_json()})
+            part = _store(lake, work, entry, key, bars, {"state": left.to_json(), "guards": bars.guards})
         state = part.facts["state"]
         parts.append(part)
     return Step(tuple(parts), state)

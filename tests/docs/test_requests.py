@@ -12,6 +12,7 @@ from api_gateway.app import app
 from api_gateway.body import parse_yaml
 from services.features.domain.catalogue import CATALOGUE
 from tests.docs.pages import Block, blocks, pages
+from tickloom.contracts.bars import BarsRequest
 from tickloom.contracts.stages import REQUESTS, STAGES
 
 CURL = re.compile(r"/submit_(\w+)[^\n]*?(?:\\\n[^\n]*?)*-d '(.*?)'", re.DOTALL)
@@ -101,7 +102,11 @@ def test_every_route_of_the_gateway_is_documented_and_no_other():
     assert titles == described
 
 
-@pytest.mark.parametrize(("page", "names"), [("features", CATALOGUE), ("bars", ("time", "tick", "volume", "dollar"))])
+def bar_kinds() -> list[str]:
+    return sorted(BarsRequest.model_json_schema()["properties"]["spec"]["discriminator"]["mapping"])
+
+
+@pytest.mark.parametrize(("page", "names"), [("features", CATALOGUE), ("bars", bar_kinds())])
 def test_every_feature_and_every_kind_of_bar_is_documented(page, names):
     text = pages()[f"docs/{page}.md"]
     assert [name for name in names if f"`{name}" not in text and f'"{name}"' not in text] == []

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from services.bars.domain.build import Bars, Trades
+from services.bars.domain.state import Bars, Trades
 from tickloom.contracts.artifact import FileEntry
 from tickloom.errors import ExactnessLost
 from tickloom.kernel import F64, I64
@@ -31,6 +31,7 @@ ORDER: Final = (
     "n_trades",
     "buy_volume",
     "buy_notional",
+    "bricks",
 )
 
 

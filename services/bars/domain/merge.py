@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.bars.domain.build import Bars
+from services.bars.domain.state import Bars
 from services.bars.kernels.aggregate import LIMIT
 from tickloom.errors import ExactnessLost
 from tickloom.kernel import I64

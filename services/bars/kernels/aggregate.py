@@ -37,33 +37,49 @@ def aggregate(ids: I64, ts: I64, price: I64, quantity: I64, side: I8, ends: I64,
     ids, ts, price, quantity, side  (n_trades,)  in id order, price and quantity > 0; side +1 buyer, -1 seller was the
                                                  aggressor; every price * quantity is below 10**18
     ends    (n_bars,)      last trade of each bar, strictly increasing; -1 closes the open bar as it is
-    opened  (13,)          the bar open before the first trade, by COLUMNS; without one its n_trades is 0
+    opened  (13,)          the bar open before the first trade, by COLUMNS; without one its volume is 0
     bars    (13, n_bars)   one column per bar
     open    (13,)          as `opened`, for the trades after the last bar
 
     Sums are integers: exact, and the same for any cut into partitions. O(n_trades).
     """
     bars = np.empty((opened.size, ends.size), np.int64)
-    bar = opened.copy()
-    n_bars = 0
-    while n_bars < ends.size and ends[n_bars] < 0:
-        bars[:, n_bars] = bar
-        bar[:], n_bars = 0, n_bars + 1
-    for i in range(ids.size):
-        notional = price[i] * quantity[i]
-        if bar[N_TRADES] == 0:
-            bar[TS_FIRST], bar[FIRST_ID], bar[OPEN], bar[HIGH], bar[LOW] = ts[i], ids[i], price[i], price[i], price[i]
-        bar[TS_LAST], bar[LAST_ID], bar[CLOSE] = ts[i], ids[i], price[i]
-        bar[HIGH], bar[LOW] = max(bar[HIGH], price[i]), min(bar[LOW], price[i])
-        if bar[NOTIONAL] > LIMIT - notional:  # a price is a tick at least, so the volume fits where the notional does
-            return bars, bar, i
-        bar[VOLUME] += quantity[i]
-        bar[NOTIONAL] += notional
-        bar[N_TRADES] += 1
-        if side[i] > 0:
-            bar[BUY_VOLUME] += quantity[i]
-            bar[BUY_NOTIONAL] += notional
-        if n_bars < ends.size and ends[n_bars] == i:
-            bars[:, n_bars] = bar
-            bar[:], n_bars = 0, n_bars + 1
+    bar, begin = opened.copy(), 0
+    for n_bars in range(ends.size + 1):
+        end = ends[n_bars] + 1 if n_bars < ends.size else ids.size
+        bad = _add(bar, ids, ts, price, quantity, side, begin, end)
+        if bad >= 0:
+            return bars, bar, bad
+        begin = end
+        if n_bars < ends.size:
+            for row in range(bar.size):
+                bars[row, n_bars] = bar[row]
+            bar[:] = 0
     return bars, bar, -1
+
+
+@kernel
+def _add(bar: I64, ids: I64, ts: I64, price: I64, quantity: I64, side: I8, begin: int, end: int) -> int:
+    """Add the trades from begin up to end to the bar; return the first that does not fit, or -1.
+
+    The sums are local numbers: in an array each would be written to memory for every trade.
+    """
+    if begin >= end:
+        return -1
+    if bar[VOLUME] == 0:
+        bar[TS_FIRST], bar[FIRST_ID] = ts[begin], ids[begin]
+        bar[OPEN], bar[HIGH], bar[LOW] = price[begin], price[begin], price[begin]
+    high, low, volume, notional = bar[HIGH], bar[LOW], bar[VOLUME], bar[NOTIONAL]
+    buy_volume, buy_notional = bar[BUY_VOLUME], bar[BUY_NOTIONAL]
+    for i in range(begin, end):
+        p, q = price[i], quantity[i]
+        paid = p * q
+        if notional > LIMIT - paid:  # a price is a tick at least, so the volume fits where the notional does
+            return i
+        high, low, volume, notional = max(high, p), min(low, p), volume + q, notional + paid
+        buy_volume += q if side[i] > 0 else 0
+        buy_notional += paid if side[i] > 0 else 0
+    bar[TS_LAST], bar[LAST_ID], bar[HIGH], bar[LOW], bar[CLOSE] = ts[end - 1], ids[end - 1], high, low, price[end - 1]
+    bar[VOLUME], bar[NOTIONAL], bar[N_TRADES] = volume, notional, bar[N_TRADES] + end - begin
+    bar[BUY_VOLUME], bar[BUY_NOTIONAL] = buy_volume, buy_notional
+    return -1

@@ -31,3 +31,13 @@ def time_bar_ends(ts: I64, interval: int, opened: int, until: int) -> tuple[I64,
         ends[n_bars] = ts.size - 1
         n_bars, opened = n_bars + 1, -1
     return ends[:n_bars].copy(), opened
+
+
+@kernel
+def forwards(ts: I64, latest: int) -> I64:
+    """Return ts (n_trades,) with each time that is earlier than one before it, or than `latest`, raised to that one."""
+    raised = np.empty(ts.size, np.int64)
+    for i in range(ts.size):
+        latest = max(latest, ts[i])
+        raised[i] = latest
+    return raised

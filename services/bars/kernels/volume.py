@@ -9,21 +9,23 @@ from tickloom.kernel import I64, kernel
 
 
 @kernel
-def volume_bar_ends(quantity: I64, threshold: int, carry: int) -> tuple[I64, int]:
-    """Return the last trade of each bar that closes, and the volume left in the bar still open.
+def volume_bar_ends(quantity: I64, threshold: int, carry: int, keep: bool = False) -> tuple[I64, int]:
+    """Return the last trade of each bar that closes, and the volume that counts for the next one already.
 
     quantity   (n_trades,)  lots, 0 < quantity < 10**18, in id order
     threshold               lots, 0 < threshold <= 10**18
-    carry                   lots in the bar open before quantity[0]; 0 <= carry < threshold, as is the one returned
+    carry                   lots counted before quantity[0]; 0 <= carry < threshold, as is the one returned
+    keep                    whether the excess of a crossing trade counts for the next bar, less whole thresholds
     ends       (n_bars,)    strictly increasing indices into quantity
 
-    The crossing trade closes its bar whole: its excess is not carried over. Passing carry from one partition to the
-    next equals one call on their concatenation. O(n_trades).
+    The crossing trade belongs to its bar whole, one bar however large it is. With `keep` bars end where all that was
+    traded passes a multiple of the threshold. Passing carry from one partition to the next equals one call on their
+    concatenation. O(n_trades).
     """
     ends, n_bars = np.empty(quantity.size, np.int64), 0
     for i in range(quantity.size):
         carry += quantity[i]
         if carry >= threshold:
             ends[n_bars] = i
-            n_bars, carry = n_bars + 1, 0
+            n_bars, carry = n_bars + 1, carry % threshold if keep else 0
     return ends[:n_bars].copy(), carry

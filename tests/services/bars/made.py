@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from services.bars.domain.build import Trades
+from services.bars.domain.state import Trades
 
 Row = tuple[int, int, int, int, int]
 

@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from services.bars.domain.build import State, Trades, close_bars
+from services.bars.domain.build import close_bars
 from services.bars.domain.rule import Rule
+from services.bars.domain.state import State, Trades
 from tests.services.bars.runs import columns, imported, run
 from tickloom.settings import settings
 

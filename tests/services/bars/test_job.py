@@ -18,6 +18,12 @@ SPECS = [
     {"kind": "volume", "threshold": "9.5"},
     {"kind": "dollar", "threshold": 1000},
     {"kind": "time", "interval": "1h"},
+    {"kind": "volume", "threshold": "9.5", "excess": "carry"},
+    {"kind": "dollar", "threshold": 70, "excess": "split", "reset": "daily"},
+    {"kind": "tick_imbalance", "expected_trades": 9, "trades_window": 50},
+    {"kind": "dollar_run", "expected_trades": 9, "reset": "daily"},
+    {"kind": "range", "size": 12},
+    {"kind": "renko", "size": 2},
 ]
 SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
 
@@ -50,7 +56,7 @@ def source(imports):
     return imported(data_type="trades", files=files)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: "-".join(map(str, s.values())))
 def test_c4_sums_over_bars_and_residual_are_those_of_the_trades(source, spec):
     bars = run(source, **spec)
     for symbol, rows in (("AAA", made(1)), ("BBB", made(2, days=3))):
@@ -70,7 +76,7 @@ def test_c4_sums_over_bars_and_residual_are_those_of_the_trades(source, spec):
         assert got["ts_close"] == sorted(got["ts_close"])
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: "-".join(map(str, s.values())))
 def test_c2_how_days_are_grouped_and_where_they_run_changes_no_byte(source, spec, monkeypatch, tmp_path):
     first = run(source, **spec)
     monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
@@ -111,6 +117,21 @@ def test_a_threshold_that_is_never_reached_makes_no_bars_and_loses_nothing(sourc
     bars = run(source, kind="dollar", threshold=10**9)
     facts = bars.facts["symbols"]["AAA"]
     assert (bars.files, facts["n_bars"], facts["residual"]["n_trades"]) == ((), 0, len(made(1)))
+
+
+def test_a_guard_that_fires_is_in_the_facts_of_its_symbol(source):
+    facts = run(source, kind="tick_imbalance", expected_trades=20, clamp=1.1).facts["symbols"]["AAA"]
+    assert sorted(facts["guards"]) == ["cap", "clamp", "floor", "imbalance_floor", "length_cap"]
+    assert 0 < facts["guards"]["clamp"] <= facts["n_bars"]
+    assert "guards" not in run(source, kind="tick", threshold=17).facts["symbols"]["AAA"]
+
+
+def test_renko_bars_say_how_many_bricks_they_completed(source):
+    got = columns(run(source, kind="renko", size=2), "AAA")
+    assert list(got)[-1] == "bricks"
+    levels = np.cumsum(got["bricks"])
+    assert len(levels) > 10
+    assert 0 not in got["bricks"]
 
 
 def test_the_columns_of_a_bar(source):

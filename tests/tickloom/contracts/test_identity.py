@@ -26,7 +26,7 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bars": (
         {"spec": {"kind": "dollar", "threshold": 1_000_000}},
-        "95ba3259bd8822c34a18f9cc3d3b33c56307c79db67dcf8f2e4fc96099ad2fa3",
+        "aecc1bdb4aacadff1904c5194be507e4fda2b75db21dca83ea6dc7bbdc14ba0c",
     ),
     "features": (
         {"features": [{"name": "sma", "timeperiod": [5, 10]}, {"name": "bbands", "timeperiod": 20}]},

@@ -1,20 +1,54 @@
 """The fold over partitions: C1 prefix invariance, C2 partition invariance, C4 conservation."""
 
+import json
+from dataclasses import replace
 from decimal import Decimal
+from itertools import accumulate, groupby
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.bars.domain.build import SUMS, State, close_bars
+from services.bars.domain import build, ends
+from services.bars.domain.build import close_bars
 from services.bars.domain.rule import Rule, rule_of
+from services.bars.domain.state import SUMS, State
 from tests.naive import bars as naive
 from tests.services.bars.made import arrays_of, trade_rows
-from tickloom.contracts.bars import DollarBars, TickBars, TimeBars, VolumeBars
-from tickloom.errors import ExactnessLost
+from tickloom.contracts.bars import (
+    DollarBars,
+    ImbalanceBars,
+    RangeBars,
+    RenkoBars,
+    RunBars,
+    TickBars,
+    TimeBars,
+    VolumeBars,
+)
+from tickloom.errors import ExactnessLost, InvalidRequest
 
-RULES = st.builds(Rule, st.sampled_from(["time", "tick", "volume", "dollar"]), st.integers(1, 150))
+WHOLE = st.sampled_from(["time", "tick", "volume", "dollar", "range"])
+EXCESS = st.builds(
+    Rule, st.sampled_from(["volume", "dollar"]), st.integers(1, 150), st.sampled_from(["carry", "split"])
+)
+INFORMATION = st.builds(
+    lambda shape, measure, **fields: rule_of(shape(kind=f"{measure}_{shape.__name__[:-4].lower()}", **fields), 0, 0),
+    st.sampled_from([ImbalanceBars, RunBars]),
+    st.sampled_from(["tick", "volume", "dollar"]),
+    expected_trades=st.integers(2, 9),
+    trades_window=st.integers(1, 30),
+)
+NEVER_RESET = st.one_of(
+    st.builds(Rule, WHOLE, st.integers(1, 150)),
+    EXCESS,
+    INFORMATION,
+    st.builds(Rule, st.just("renko"), st.integers(1, 20)),
+)
+RULES = st.one_of(
+    NEVER_RESET, NEVER_RESET.map(lambda rule: rule if rule.kind == "time" else replace(rule, reset="daily"))
+)
+PLAIN = st.builds(Rule, WHOLE, st.integers(1, 150))
 
 
 def fold(partitions, rule, until=0):
@@ -22,7 +56,7 @@ def fold(partitions, rule, until=0):
     state, columns = State().to_json(), []
     for rows in partitions:
         bars, left = close_bars(arrays_of(rows), rule, State.from_json(state), until)
-        state = left.to_json()
+        state = json.loads(json.dumps(left.to_json()))
         columns.append(bars.columns)
     names = columns[0]
     return {name: np.concatenate([c[name] for c in columns]).tolist() for name in names}, State.from_json(state)
@@ -62,7 +96,7 @@ def test_c4_bars_and_residual_add_up_to_the_trades(rows, rule):
         assert sum(bars[name]) + opened[name] == total
 
 
-@given(trade_rows(), RULES)
+@given(trade_rows(), PLAIN)
 def test_c4_every_trade_is_in_one_bar_and_bars_are_in_order(rows, rule):
     bars, _ = fold([rows], rule)
     closed, _ = naive.bars(rows, rule.kind, rule.size)
@@ -121,6 +155,12 @@ def test_m8_splitting_a_trade_in_two_leaves_volume_bars_alone_unless_it_crosses(
         (VolumeBars(kind="volume", threshold="0.101"), Rule("volume", 11)),
         (DollarBars(kind="dollar", threshold=1000), Rule("dollar", 100_000_000)),
         (DollarBars(kind="dollar", threshold="0.000001"), Rule("dollar", 1)),
+        (
+            DollarBars(kind="dollar", threshold=1, excess="split", reset="daily"),
+            Rule("dollar", 10**5, "split", "daily"),
+        ),
+        (RangeBars(kind="range", size="0.0101"), Rule("range", 11)),
+        (RenkoBars(kind="renko", size="0.01"), Rule("renko", 10)),
     ],
 )
 def test_a_threshold_is_counted_in_the_symbols_own_units(spec, rule):
@@ -136,7 +176,104 @@ def test_a_tenth_ten_times_is_one():
 def test_what_does_not_fit_is_refused_by_name():
     with pytest.raises(ExactnessLost, match="threshold"):
         rule_of(DollarBars(kind="dollar", threshold="1e30"), 2, 5)
+    with pytest.raises(ExactnessLost, match=r"brick of 0\.0101"):
+        rule_of(RenkoBars(kind="renko", size="0.0101"), 3, 0)
     with pytest.raises(ExactnessLost, match="notional"):
         close_bars(arrays_of([(1, 1, 10**10, 10**9, 1)]), Rule("tick", 1), State(), 0)
     with pytest.raises(ExactnessLost, match="at trade 2"):
         close_bars(arrays_of([(1, 1, 1, 6 * 10**17, 1), (2, 2, 1, 6 * 10**17, 1)]), Rule("tick", 9), State(), 0)
+
+
+def columns_of(closed):
+    rows = [bar.row() for bar in closed]
+    return {name: [row[name] for row in rows] for name in ("first_trade_id", "close", *SUMS)}
+
+
+@given(trade_rows(), EXCESS)
+def test_carried_and_split_bars_hold_what_their_slow_twins_hold(rows, rule):
+    closed, opened = naive.grid_bars(rows, rule.kind, rule.size, rule.excess == "split")
+    bars, left = fold([rows], rule)
+    wanted = columns_of(closed)
+    assert {name: bars[name] for name in wanted} == wanted
+    assert (left.open_bar() or {"volume": 0})["volume"] == sum(q for _, _, _, q, _ in opened.trades)
+
+
+def test_a_large_trade_is_one_bar_whole_or_many_bars_cut():
+    rows = [(1, 0, 5, 7, 1), (2, 1, 6, 35, -1), (3, 2, 7, 8, 1)]
+    for excess, volume, n_trades in (
+        ("drop", [42], [2]),
+        ("carry", [42, 8], [2, 1]),
+        ("split", [10, 10, 10, 10, 10], [2, 0, 0, 0, 1]),
+    ):
+        bars, left = fold([rows], Rule("volume", 10, excess))
+        assert (bars["volume"], bars["n_trades"]) == (volume, n_trades)
+        assert sum(volume) + (left.open_bar() or {"volume": 0})["volume"] == 50
+    assert bars["first_trade_id"] == [1, 2, 2, 2, 2]
+    assert bars["last_trade_id"] == [2, 2, 2, 2, 3]
+    assert bars["ts_close"] == [1, 1, 1, 1, 2]
+
+
+def test_a_threshold_that_would_cut_trades_to_dust_is_refused(monkeypatch):
+    monkeypatch.setattr(ends, "MOST_PIECES", 100)
+    with pytest.raises(InvalidRequest, match="choose a larger one"):
+        fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 2, "split"))
+    assert len(fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 20, "split"))[0]["close"]) == 50
+
+
+@given(trade_rows(), st.integers(1, 20))
+def test_renko_bars_hold_what_their_slow_twins_hold(rows, size):
+    closed, opened, bricks = naive.renko_bars(rows, size)
+    bars, left = fold([rows], Rule("renko", size))
+    wanted = columns_of(closed)
+    assert {name: bars[name] for name in wanted} == wanted
+    assert bars["bricks"] == bricks
+    assert (left.open_bar() or {"volume": 0})["volume"] == sum(q for _, _, _, q, _ in opened.trades)
+
+
+def test_a_brick_against_the_direction_takes_two():
+    prices = [100, 109, 110, 101, 99, 90, 89, 101, 110, 135]
+    bars, _ = fold([[(i, i, p, 1, 1) for i, p in enumerate(prices)]], Rule("renko", 10))
+    assert bars["last_trade_id"] == [2, 5, 8, 9]
+    assert bars["bricks"] == [1, -1, 1, 2]
+    assert bars["close"] == [110, 90, 110, 135]
+    assert list(accumulate(bars["bricks"], initial=10)) == [10, 11, 10, 11, 13]
+
+
+@given(trade_rows(), NEVER_RESET, st.integers(20, 300))
+def test_with_a_daily_reset_every_day_is_built_as_if_it_were_alone(rows, rule, day):
+    assume(rule.kind != "time")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(build, "DAY_US", day)
+        got, left = fold(split(rows, 3), replace(rule, reset="daily"))
+        wanted = {name: [] for name in got}
+        for number, of_day in groupby(rows, lambda row: row[1] // day):
+            alone, state = fold([list(of_day)], replace(rule, reset="daily"), until=(number + 1) * day)
+            assert state.open_bar() is None
+            for name, values in alone.items():
+                wanted[name] += values
+        if left.is_open:
+            for name in wanted:
+                wanted[name].pop()
+        assert got == wanted
+
+
+def test_a_bar_that_midnight_closes_is_stamped_with_midnight():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(build, "DAY_US", 100)
+        rows = [(1, 10, 5, 1, 1), (2, 20, 5, 1, 1), (3, 150, 5, 1, 1)]
+        bars, left = fold([rows], Rule("tick", 3, reset="daily"))
+        assert (bars["ts_open"], bars["ts_close"], bars["n_trades"]) == ([10], [100], [2])
+        assert left.open_bar()["first_trade_id"] == 3
+        bars, left = fold([rows], Rule("tick", 3, reset="daily"), until=200)
+        assert (bars["ts_close"], left.open_bar()) == ([100, 200], None)
+
+
+@given(trade_rows(), RULES)
+def test_the_state_is_small_text_that_is_read_back_to_the_bit(rows, rule):
+    _, left = close_bars(arrays_of(rows), rule, State(), 0)
+    text = json.dumps(left.to_json())
+    again = State.from_json(json.loads(text))
+    assert len(text) < 700
+    assert again.to_json() == left.to_json()
+    assert (again.latest, again.memory, again.averages) == (left.latest, left.memory, left.averages)
+    assert again.bar.tolist() == left.bar.tolist()

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.bars.kernels.clock import time_bar_ends
+from services.bars.kernels.clock import forwards, time_bar_ends
 from services.bars.kernels.dollar import dollar_bar_ends
+from services.bars.kernels.range import range_bar_ends
+from services.bars.kernels.split import n_pieces, split_trades
 from services.bars.kernels.tick import tick_bar_ends
 from services.bars.kernels.volume import volume_bar_ends
 from tests.naive import bars as naive
@@ -116,3 +118,44 @@ def test_cutting_the_trades_into_partitions_never_moves_a_bar(rows, size, cut):
         (tick, 0, (t.ids,)),
     ):
         assert joined(kernel, start, *columns) == whole(kernel, start, *columns)
+
+
+@given(trade_rows(), st.integers(1, 50))
+def test_a_range_bar_closes_where_its_slow_twin_does(rows, size):
+    trades = arrays_of(rows)
+    assert range_bar_ends(trades.price, size, 0, 0)[0].tolist() == naive.ends(rows, "range", size)
+
+
+@pytest.mark.parametrize(
+    ("price", "expected", "high", "low"),
+    [
+        ([], [], 0, 0),
+        ([100, 104, 96], [], 104, 96),
+        ([100, 104, 95], [2], 0, 0),  # the high is 9 above the low
+        ([100, 150, 100, 108], [1], 108, 100),  # a jump closes one bar, and no price is made up
+    ],
+)
+def test_a_range_bar_closes_on_the_trade_that_makes_its_range(price, expected, high, low):
+    ends, *left = range_bar_ends(of(price), 9, 0, 0)
+    assert (ends.tolist(), left) == (expected, [high, low])
+
+
+@given(st.lists(st.integers(0, 99)), st.integers(-1, 50))
+def test_times_run_forwards_from_the_latest_one_before(times, latest):
+    assert forwards(of(times), latest).tolist() == [max([latest, *times[: i + 1]]) for i in range(len(times))]
+
+
+@given(trade_rows(), st.integers(1, 60), st.booleans(), st.integers(0, 60))
+def test_pieces_of_trades_add_up_and_fill_every_bar_to_its_first_lot_beyond(rows, size, dollars, carry):
+    trades, carry = arrays_of(rows), min(carry, size - 1)
+    most = n_pieces(trades.price, trades.quantity, dollars, size)
+    trade, lots, rest, ends, left = split_trades(trades.price, trades.quantity, dollars, size, carry, most)
+    assert trade.size <= most
+    assert np.bincount(trade, lots, len(rows)).tolist() == trades.quantity.tolist()
+    assert (lots > 0).all()
+    assert rest.tolist() == [i > 0 and trade[i] == trade[i - 1] for i in range(trade.size)]
+    worth = trades.price[trade] if dollars else np.ones_like(lots)
+    counted = carry + np.cumsum(lots * worth)
+    assert ends.tolist() == [i for i, end in enumerate(counted) if end // size > (end - lots[i] * worth[i]) // size]
+    assert all((counted[i] - worth[i]) // size < counted[i] // size for i in ends)
+    assert left == ((int(counted[-1]) if lots.size else carry) % size)

@@ -1,0 +1,102 @@
+"""Where bars close by a rule: each rule's kernel, fed from the state and leaving its part of the next one."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from services.bars.domain.rule import Rule
+from services.bars.domain.state import State, Trades
+from services.bars.kernels import aggregate as columns
+from services.bars.kernels.clock import time_bar_ends
+from services.bars.kernels.dollar import dollar_bar_ends
+from services.bars.kernels.information import GUARDS, NEVER, Expected, Tuning, information_bar_ends
+from services.bars.kernels.range import range_bar_ends
+from services.bars.kernels.renko import renko_bar_ends
+from services.bars.kernels.split import n_pieces, split_trades
+from services.bars.kernels.tick import tick_bar_ends
+from services.bars.kernels.volume import volume_bar_ends
+from tickloom.errors import InvalidRequest
+from tickloom.kernel import I64, Bool
+
+MOST_PIECES = 20_000_000
+"""Beyond two for each trade: more would be gigabytes of bars of one partition, and a threshold nobody meant."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The last trade of each bar that closes, (n_bars,), and what the rule leaves to the next partition."""
+
+    ends: I64
+    memory: tuple[int, ...] = ()
+    averages: tuple[float, ...] = ()
+    guards: dict[str, int] = field(default_factory=dict)
+    extra: dict[str, I64] = field(default_factory=dict)  # columns of its own, (n_bars,)
+
+
+def ends_of(trades: Trades, ts: I64, rule: Rule, state: State, until: int) -> Ends:
+    """Return where bars close among these trades; `ts` (n_trades,) are their times made to run forwards."""
+    bar = state.bar
+    if rule.tuning is not None:
+        return _information(trades, rule.tuning, state)
+    keep = rule.excess == "carry"
+    match rule.kind:
+        case "time":
+            first = int(bar[columns.TS_FIRST])
+            opened = first - first % rule.size if state.is_open else -1
+            return Ends(time_bar_ends(ts, rule.size, opened, until)[0])
+        case "tick":
+            return Ends(tick_bar_ends(trades.ids.size, rule.size, int(bar[columns.N_TRADES]))[0])
+        case "volume":
+            counted = _counted(state) if keep else int(bar[columns.VOLUME])
+            ends, counted = volume_bar_ends(trades.quantity, rule.size, counted, keep)
+            return Ends(ends, (int(counted),) if keep else ())
+        case "dollar":
+            counted = _counted(state) if keep else int(bar[columns.NOTIONAL])
+            ends, counted = dollar_bar_ends(trades.price, trades.quantity, rule.size, counted, keep)
+            return Ends(ends, (int(counted),) if keep else ())
+        case "range":
+            return Ends(range_bar_ends(trades.price, rule.size, int(bar[columns.HIGH]), int(bar[columns.LOW]))[0])
+        case "renko":
+            ends, bricks, *left = renko_bar_ends(trades.price, rule.size, *(state.memory or (-1, 0)))
+            return Ends(ends, tuple(map(int, left)), extra={"bricks": bricks})
+    raise AssertionError(f"no bars of the kind {rule.kind}")
+
+
+def _counted(state: State) -> int:
+    return state.memory[0] if state.memory else 0
+
+
+def _information(trades: Trades, tuning: Tuning, state: State) -> Ends:
+    level, *opened = state.memory or (NEVER, 0, 0, 0)
+    averages = state.averages or (0.0, 0.0, 0.0, 0.0)
+    before = Expected(averages[0], averages[1], averages[2], averages[3], level)
+    price, quantity, side = trades.price, trades.quantity, trades.side
+    ends, left, after, fired = information_bar_ends(price, quantity, side, np.array(opened, np.int64), before, tuning)
+    memory = (int(after.level), *map(int, left))
+    return Ends(ends, memory, tuple(map(float, after[:4])), dict(zip(GUARDS, fired.tolist(), strict=True)))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Trades cut into pieces, (n_pieces,), and where bars close among them."""
+
+    trades: Trades
+    trade: I64  # which trade each is of
+    rest: Bool  # whether the bar before it has another piece of that trade
+    made: Ends
+
+
+def cut_trades(trades: Trades, rule: Rule, state: State) -> Pieces:
+    """Return trades cut where bars end.
+
+    Raises InvalidRequest where trades are so large beside the threshold that the pieces are too many to keep.
+    """
+    dollars = rule.kind == "dollar"
+    most = n_pieces(trades.price, trades.quantity, dollars, rule.size)
+    if most > 2 * trades.ids.size + MOST_PIECES:
+        reason = f"it cuts the trades of one partition into up to {most} pieces: choose a larger one, or another excess"
+        raise InvalidRequest("spec.threshold", reason)
+    price, quantity = trades.price, trades.quantity
+    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, _counted(state), most)
+    pieces = Trades(trades.ids[at], trades.ts[at], price[at], lots, trades.side[at])
+    return Pieces(pieces, at, rest, Ends(ends, (int(counted),)))

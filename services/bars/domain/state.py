@@ -1,0 +1,86 @@
+"""What goes into a partition's bars and what comes out: trades, bars, and the state between partitions."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from services.bars.kernels.aggregate import COLUMNS, VOLUME
+from tickloom.kernel import I8, I64
+
+SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
+
+
+@dataclass(frozen=True)
+class Trades:
+    """Trades in id order, all arrays (n_trades,): prices and quantities in units of the symbol's scales."""
+
+    ids: I64
+    ts: I64
+    price: I64
+    quantity: I64
+    side: I8
+
+    def cut(self, start: int, end: int) -> "Trades":
+        """Return the trades from start up to end, end left out."""
+        at = slice(start, end)
+        return Trades(self.ids[at], self.ts[at], self.price[at], self.quantity[at], self.side[at])
+
+
+@dataclass(frozen=True)
+class State:
+    """What one partition leaves to the next; a few numbers, whatever the rule.
+
+    bar       (13,) the bar still open, by COLUMNS
+    latest    the latest time seen, microseconds; -1: none
+    memory    what the rule remembers beyond the open bar, in whole numbers; (): nothing yet
+    averages  what it remembers in float64; as JSON they are hexadecimal, and so exact
+    """
+
+    bar: I64 = field(default_factory=lambda: np.zeros(len(COLUMNS), np.int64))
+    latest: int = -1
+    memory: tuple[int, ...] = ()
+    averages: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        averages = [float(value).hex() for value in self.averages]
+        return {"bar": self.bar.tolist(), "latest": self.latest, "memory": [*self.memory], "averages": averages}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "State":
+        averages = tuple(map(float.fromhex, value["averages"]))
+        return cls(np.array(value["bar"], np.int64), int(value["latest"]), tuple(value["memory"]), averages)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a bar is open."""
+        return bool(self.bar[VOLUME])
+
+    def open_bar(self) -> dict[str, int] | None:
+        """Return the bar still open by column, or None."""
+        return dict(zip(COLUMNS, self.bar.tolist(), strict=True)) if self.is_open else None
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Closed bars: integer columns (n_bars,) in units, `ts_open` and `ts_close` among them; how often guards fired."""
+
+    columns: dict[str, I64]
+    guards: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def n_bars(self) -> int:
+        return int(self.columns["ts_close"].size)
+
+    def sums(self) -> dict[str, int]:
+        """Return exact sums over the bars."""
+        return {name: sum(self.columns[name].tolist()) for name in SUMS if name in self.columns}
+
+
+def joined(several: list[Bars]) -> Bars:
+    """Return bars, at least one piece of them, one after another."""
+    if len(several) == 1:
+        return several[0]
+    columns = {name: np.concatenate([bars.columns[name] for bars in several]) for name in several[0].columns}
+    guards = {name: sum(bars.guards.get(name, 0) for bars in several) for bars in several for name in bars.guards}
+    return Bars(columns, guards)
