@@ -3,10 +3,9 @@
 from services.backtest.api import router as backtest
 from services.bars.api import router as bars
 from services.download.api import router as download
-from services.viz.api import router as viz
-
 from services.features.api import router as features
 from services.signals.api import router as signals
+from services.viz.api import router as viz
 from tickloom.http import create_app
 
 app = create_app("services", download, bars, features, signals, backtest, viz)
