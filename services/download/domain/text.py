@@ -11,7 +11,7 @@ from services.download.domain.layouts import Layout
 from services.download.kernels import rows as parser
 from services.download.kernels.rows import U8
 from services.download.kernels.swar import PADDING
-from services.download.kernels.trades import UNPACKED, parse_trades
+from services.download.kernels.trades import UNPACKED, WIDTHS, parse_trades
 from tickloom.kernel import I64
 
 BLOCK = 1 << 18
@@ -72,12 +72,12 @@ class RowReader:
         """Yield trades: packed, or as rows where one does not fit. Raises BadRow, BadHeader."""
         layout = self.layout
         block = np.empty((len(layout.slots), PACKED_BLOCK), np.int64)
-        row = np.empty(layout.width, np.int64)
+        row, widths = np.empty(layout.width, np.int64), np.zeros(WIDTHS, np.uint64)
         for lines in self._whole_lines(chunks):
             data, at, end = np.frombuffer(lines.text, np.uint8), lines.at, lines.end
             while at < end:
                 n, at, fault = parse_trades(
-                    data, at, end, layout.kinds, layout.aggregates, layout.best_match, block, row
+                    data, at, end, layout.kinds, layout.aggregates, layout.best_match, block, row, widths
                 )
                 if n:
                     yield Packed(self.n_lines + 1, block[:, :n])

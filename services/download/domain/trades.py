@@ -70,10 +70,10 @@ def check_rows(name: str, line: int, rows: I64, layout: Layout, keep: Bool) -> N
     ]
     if "first_id" in slots:
         faults.append((rows[:, slots["last_id"]] < rows[:, slots["first_id"]], NO_RANGE))
-    for wrong, reason in faults:
-        wrong = wrong & keep
-        if wrong.any():
-            raise BadRow(name, line + int(np.argmax(wrong)), reason)
+    wrong = np.stack([rows_of_fault & keep for rows_of_fault, _ in faults])
+    if wrong.any():
+        first = int(np.argmax(wrong.any(axis=0)))
+        raise BadRow(name, line + first, faults[int(np.argmax(wrong[:, first]))][1])
 
 
 def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, int]]:

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tickloom.kernel import I64, kernel
+from tickloom.kernel import I64, inlined, kernel
 
-_U: Final = np.uint64
+_U: Any = np.uint64
 _HALF: Final = _U(32)
 _LOW: Final = _U(0xFFFFFFFF)
 _TEN: Final = np.array([10**n for n in range(19)], np.uint64)
@@ -41,7 +41,7 @@ def dot_limbs(left: I64, right: I64) -> tuple[int, int, int, int]:
     return int(s0), int(s1), int(s2), int(s3)
 
 
-@kernel
+@inlined
 def _quotient(value: Any, n: int) -> Any:
     """Return value / 10**n modulo 2**64, above _MOST[n] where there is a rest. Source: Warren (2013), section 10-17."""
     value *= _INVERSE[n]

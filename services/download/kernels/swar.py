@@ -1,20 +1,25 @@
 """Numbers eight characters at a time: a 64-bit word holds eight bytes, the first in its lowest.
 
+Texts are given by their address, which costs no reference count; whoever calls holds the array.
+
 Source: Lamport (1975), Multiple byte processing with full-word instructions; Langdale and Lemire (2019), Parsing
 gigabytes of JSON per second. All arithmetic is modulo 2**64, on unsigned words.
 """
 
+import ctypes
 from typing import Any, Final
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
 
-from services.download.kernels.rows import U8
-from tickloom.kernel import kernel
+from tickloom.kernel import inlined
 
 PADDING: Final = 32
 """Bytes that a text must have after its last line: words are loaded whole, a few at a time."""
 
-_U: Final = np.uint64
+_U: Any = np.uint64
 _ONE, _EIGHT, _ALL = _U(1), _U(8), _U(64)
 _ZEROS: Final = _U(0x3030303030303030)
 _HIGH: Final = _U(0x8080808080808080)
@@ -35,28 +40,65 @@ _FOUR_BYTES, _FIVE_BYTES, _SMALL = _U(0xFFFFFFFF), _U(0xFFFFFFFFFF), _U(0x202020
 NOT_HERE: Final = _U(0)
 """A position that says: this field is for the careful reader."""
 
-
-@kernel
-def word_at(text: U8, at: Any) -> Any:
-    """Return the eight bytes from `at` (uint64) on as one word; the compiler makes one load of it."""
-    low = _U(text[at]) | _U(text[at + _U(1)]) << _U(8) | _U(text[at + _U(2)]) << _U(16) | _U(text[at + _U(3)]) << _U(24)
-    high = _U(text[at + _U(4)]) << _U(32) | _U(text[at + _U(5)]) << _U(40)
-    return low | high | _U(text[at + _U(6)]) << _U(48) | _U(text[at + _U(7)]) << _U(56)
+_intrinsic: Any = intrinsic
 
 
-@kernel
+def word_at(address: Any) -> Any:
+    """Return the eight bytes at an address (uint64) as one uint64, the first lowest. Nothing checks the address."""
+    return np.uint64(int.from_bytes(ctypes.string_at(int(address), 8), "little"))
+
+
+def byte_at(address: Any) -> Any:
+    """Return the byte at an address (uint64). Nothing checks the address."""
+    return np.uint8(ctypes.string_at(int(address), 1)[0])
+
+
+def put_word(address: Any, word: Any) -> None:
+    """Write eight bytes to an address (uint64), the lowest first. Nothing checks the address."""
+    ctypes.memmove(int(address), int(word).to_bytes(8, "little"), 8)
+
+
+def _loader(bits: int, kind: Any) -> Any:
+    def load(_: Any, address: Any) -> Any:
+        def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+            return builder.load(builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()), align=1)
+
+        return kind(address), emit
+
+    return _intrinsic(load)
+
+
+def _store(_: Any, address: Any, word: Any) -> Any:
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), align=1)
+        return ir.Constant(ir.IntType(8).as_pointer(), None)
+
+    return types.none(address, word), emit
+
+
+_load_word, _load_byte = _loader(64, types.uint64), _loader(8, types.uint8)
+_store_word = _intrinsic(_store)
+
+
+# The parameters say nothing of types: numba compares them with those of the functions returned.
+overload(word_at)(lambda address: lambda address: _load_word(address))  # noqa: ARG005
+overload(byte_at)(lambda address: lambda address: _load_byte(address))  # noqa: ARG005
+overload(put_word)(lambda address, word: lambda address, word: _store_word(address, word))  # noqa: ARG005
+
+
+@inlined
 def _first_mark(marks: Any) -> Any:
     """Return 1 << 8 n for the first byte n whose high bit is set in `marks`, 0 where none is."""
     return (marks & (~marks + _ONE)) >> _U(7)
 
 
-@kernel
+@inlined
 def _index(mark: Any) -> Any:
     """Return n of a mark 1 << 8 n."""
     return (mark * _INDEX) >> _U(56)
 
 
-@kernel
+@inlined
 def _end_of_digits(values: Any) -> Any:
     """Return the mark of the first byte that is no digit, of a word with 48 taken from each byte; 0: all are digits.
 
@@ -65,68 +107,91 @@ def _end_of_digits(values: Any) -> Any:
     return _first_mark(((values + _TO_HIGH) | values) & _HIGH)
 
 
-@kernel
+@inlined
 def _number(values: Any) -> Any:
     """Return the number of eight digits, the first digit in the lowest byte."""
     values = values * _U(10) + (values >> _EIGHT)
     return ((values & _PAIRS) * _UPPER + ((values >> _U(16)) & _PAIRS) * _LOWER) >> _U(32)
 
 
-@kernel
-def whole_at(text: U8, at: Any) -> Any:
-    """Return (value, position after it) of 1 to 16 digits; the position is NOT_HERE for anything else."""
-    values = word_at(text, at) ^ _ZEROS
+@inlined
+def _width(mark: Any, widths: Any, k: int) -> Any:
+    """Return the number of digits before a mark, and remember it as that of field k.
+
+    While it is that of the line before, a processor takes the branch ahead of time and reads on: the position of the
+    next field does not wait for the digits of this one. The store keeps the compiler from undoing the branch.
+    """
+    n = word_at(widths + _U(8 * k))
+    if mark != _ONE << (n * _EIGHT):
+        n = _index(mark)
+        put_word(widths + _U(8 * k), n)
+    return n
+
+
+@inlined
+def whole_at(at: Any, widths: Any, k: int) -> Any:
+    """Return (value, position after it) of 1 to 16 digits; the position is NOT_HERE for anything else.
+
+    widths  address of uint64 (n_fields,), 0 at first: what was found at the line before. k is this field's own.
+    """
+    values = word_at(at) ^ _ZEROS
     mark = _end_of_digits(values)
     if mark != _U(0):
-        n = _index(mark)
+        n = _width(mark, widths, k)
         if n == _U(0):
             return _U(0), NOT_HERE
         return _number(values << (_ALL - n * _EIGHT)), at + n
-    value = _number(values)
-    values = word_at(text, at + _EIGHT) ^ _ZEROS
+    value, at = _number(values), at + _EIGHT
+    values = word_at(at) ^ _ZEROS
     mark = _end_of_digits(values)
-    n = _index(mark)
-    if n != _U(0):
-        return value * _TEN[n] + _number(values << (_ALL - n * _EIGHT)), at + _EIGHT + n
     if mark != _U(0):
-        return value, at + _EIGHT
-    if _U(text[at + _U(16)]) - _U(48) <= _U(9):
+        n = _width(mark, widths, k)
+        if n == _U(0):
+            return value, at
+        return value * _TEN[n] + _number(values << (_ALL - n * _EIGHT)), at + n
+    if _U(byte_at(at + _EIGHT)) - _U(48) <= _U(9):
         return _U(0), NOT_HERE
-    return value * _UNIT + _number(values), at + _U(16)
+    return value * _UNIT + _number(values), at + _EIGHT
 
 
-@kernel
-def units_at(text: U8, at: Any) -> Any:
-    """Return (value * 10**8, position after it) of a decimal below 10**10 with at most eight places, else NOT_HERE."""
-    value, after = whole_at(text, at)
+@inlined
+def units_at(at: Any, widths: Any, k: int) -> Any:
+    """Return (value * 10**8, position after it) of a decimal below 10**10 with at most eight places, else NOT_HERE.
+
+    widths  as in whole_at; k and k + 1 are this field's own
+    """
+    value, after = whole_at(at, widths, k)
     if after == NOT_HERE or value >= _WHOLE_LIMIT:
         return _U(0), NOT_HERE
     value *= _UNIT
-    if text[after] != _POINT:
+    if byte_at(after) != _POINT:
         return value, after
-    values = word_at(text, after + _ONE) ^ _ZEROS
+    values = word_at(after + _ONE) ^ _ZEROS
     mark = _end_of_digits(values)
     if mark == _U(0):
         return value + _number(values), after + _U(9)
-    return value + _number(values & (mark - _ONE)), after + _ONE + _index(mark)
+    return value + _number(values & (mark - _ONE)), after + _ONE + _width(mark, widths, k + 1)
 
 
-@kernel
-def boolean_at(text: U8, at: Any) -> Any:
+@inlined
+def boolean_at(at: Any) -> Any:
     """Return (1 or 0, position after it) of `true` or `false`, in capitals or not, else NOT_HERE. No branch."""
-    word = word_at(text, at) | _SMALL
+    word = word_at(at) | _SMALL
     true, false = _U((word & _FOUR_BYTES) == _TRUE), _U((word & _FIVE_BYTES) == _FALSE)
     return true, (at + _U(5) - true) * (true + false)
 
 
-@kernel
-def field_end(text: U8, at: Any) -> Any:
-    """Return the position of the comma, line end, or byte beyond ASCII that comes first from `at` on."""
+@inlined
+def field_end(at: Any, widths: Any, k: int) -> Any:
+    """Return the position of the comma, line end, or byte beyond ASCII that comes first from `at` on.
+
+    widths  as in whole_at
+    """
     while True:
-        word = word_at(text, at)
+        word = word_at(at)
         comma, feed, end = word ^ _COMMAS, word ^ _FEEDS, word ^ _RETURNS
         marks = ((comma - _LOW) & ~comma) | ((feed - _LOW) & ~feed) | ((end - _LOW) & ~end) | word
         mark = _first_mark(marks & _HIGH)
         if mark != _U(0):
-            return at + _index(mark)
+            return at + _width(mark, widths, k)
         at += _EIGHT

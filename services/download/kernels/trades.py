@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from services.download.kernels.rows import BLANK, OK, U8, parse_line
-from services.download.kernels.swar import NOT_HERE, boolean_at, field_end, units_at, whole_at
-from tickloom.kernel import I64, kernel
+from services.download.kernels.swar import NOT_HERE, boolean_at, byte_at, field_end, units_at, whole_at
+from tickloom.kernel import I64, inlined, kernel
 
 TRADE_ID: Final = 0
 TS: Final = 1
@@ -23,6 +23,8 @@ LAST_ID: Final = 6
 PLACES: Final = 8
 """What the rows of a block hold; FIRST_ID and LAST_ID for aggregate trades alone."""
 
+WIDTHS: Final = 10
+
 UNPACKED: Final = 7
 """A fault of this lane alone: the line is well, and does not fit here."""
 
@@ -30,58 +32,55 @@ TAKEN, FULL, OTHER_DAY, UNORDERED = 0, 1, 2, 3
 NO_PRICE, NO_QUANTITY, NO_ID, NO_RANGE = 4, 5, 6, 7
 """Why take_trades stopped."""
 
-_U: Final = np.uint64
+_U: Any = np.uint64
 _ONE: Final = _U(1)
+NOTHING: Final = (_U(0), _U(0), _U(0), _U(0), _U(0), _U(0), _U(0), NOT_HERE)
 _COMMA, _LF, _CR = 44, 10, 13
 _TEN: Final = np.array([10**n for n in range(PLACES + 1)], np.int64)
 _LIMIT: Final = 10**18
 _MILLISECONDS_BELOW: Final = 10**14  # domain/times.py
 
 
-@kernel
-def _fast_line(text: U8, at: Any, aggregates: bool, best_match: bool, block: I64, n: int) -> Any:
-    """Fill column n of the block from the line at `at`; return the position after it, or NOT_HERE."""
-    trade_id, at = whole_at(text, at)
-    if at == NOT_HERE or text[at] != _COMMA:
-        return NOT_HERE
-    price, at = units_at(text, at + _ONE)
-    if at == NOT_HERE or text[at] != _COMMA:
-        return NOT_HERE
-    quantity, at = units_at(text, at + _ONE)
-    if at == NOT_HERE or text[at] != _COMMA:
-        return NOT_HERE
+@inlined
+def _fast_line(at: Any, aggregates: bool, best_match: bool, widths: Any) -> Any:
+    """Return what a line at the address `at` holds, in the order of a block, and the address after it, or NOT_HERE."""
+    first, last = _U(0), _U(0)
+    trade_id, at = whole_at(at, widths, 0)
+    if at == NOT_HERE or byte_at(at) != _COMMA:
+        return NOTHING
+    price, at = units_at(at + _ONE, widths, 1)
+    if at == NOT_HERE or byte_at(at) != _COMMA:
+        return NOTHING
+    quantity, at = units_at(at + _ONE, widths, 3)
+    if at == NOT_HERE or byte_at(at) != _COMMA:
+        return NOTHING
     if aggregates:
-        value, at = whole_at(text, at + _ONE)
-        if at == NOT_HERE or text[at] != _COMMA:
-            return NOT_HERE
-        block[FIRST_ID, n] = np.int64(value)
-        value, at = whole_at(text, at + _ONE)
-        block[LAST_ID, n] = np.int64(value)
+        first, at = whole_at(at + _ONE, widths, 5)
+        if at == NOT_HERE or byte_at(at) != _COMMA:
+            return NOTHING
+        last, at = whole_at(at + _ONE, widths, 6)
     else:
-        at = field_end(text, at + _ONE)
-    if at == NOT_HERE or text[at] != _COMMA:
-        return NOT_HERE
-    ts, at = whole_at(text, at + _ONE)
-    if at == NOT_HERE or text[at] != _COMMA:
-        return NOT_HERE
-    maker, at = boolean_at(text, at + _ONE)
+        at = field_end(at + _ONE, widths, 7)
+    if at == NOT_HERE or byte_at(at) != _COMMA:
+        return NOTHING
+    ts, at = whole_at(at + _ONE, widths, 8)
+    if at == NOT_HERE or byte_at(at) != _COMMA:
+        return NOTHING
+    maker, at = boolean_at(at + _ONE)
     if at == NOT_HERE:
-        return NOT_HERE
+        return NOTHING
     if best_match:
-        if text[at] != _COMMA:
-            return NOT_HERE
-        at = field_end(text, at + _ONE)
-    if text[at] == _CR:
+        if byte_at(at) != _COMMA:
+            return NOTHING
+        at = field_end(at + _ONE, widths, 9)
+    if byte_at(at) == _CR:
         at += _ONE
-    if text[at] != _LF:
-        return NOT_HERE
-    block[TRADE_ID, n], block[TS, n] = np.int64(trade_id), np.int64(ts)
-    block[PRICE, n], block[QUANTITY, n] = np.int64(price), np.int64(quantity)
-    block[IS_BUYER_MAKER, n] = np.int64(maker)
-    return at + _ONE
+    if byte_at(at) != _LF:
+        return NOTHING
+    return trade_id, ts, price, quantity, maker, first, last, at + _ONE
 
 
-@kernel
+@inlined
 def _units(digits: int, places: int) -> tuple[int, bool]:
     """Return digits * 10**-places in units of 10**-8, and whether that is exact and below 10**18."""
     if places > PLACES:
@@ -111,7 +110,7 @@ def _careful_line(text: U8, at: int, kinds: I64, aggregates: bool, block: I64, n
 
 @kernel
 def parse_trades(
-    text: U8, at: int, end: int, kinds: I64, aggregates: bool, best_match: bool, block: I64, row: I64
+    text: U8, at: int, end: int, kinds: I64, aggregates: bool, best_match: bool, block: I64, row: I64, widths: Any
 ) -> tuple[int, int, int]:
     """Parse lines of trades into a block; return (columns filled, position after them, fault of the next line).
 
@@ -121,19 +120,29 @@ def parse_trades(
                 time, boolean, and a field to skip when `best_match`
     block       (7 or 5, capacity)  filled from column 0: a column is a trade
     row         (width,)  a row as parse_rows fills it, to work in
+    widths      (WIDTHS,)  uint64, zeros at first: what this kernel remembers of the line before
 
     Stops where parse_rows stops, with its faults, and before a line that does not fit: UNPACKED. O(n_bytes).
     """
-    n = 0
+    n, start, memory = 0, _U(text.ctypes.data), _U(widths.ctypes.data)
     while at < end and n < block.shape[1]:
-        after: Any = np.int64(_fast_line(text, _U(at), aggregates, best_match, block, n))
-        if after == 0:
+        trade_id, ts, price, quantity, maker, first, last, after = _fast_line(
+            start + _U(at), aggregates, best_match, memory
+        )
+        if after != NOT_HERE:
+            block[TRADE_ID, n], block[TS, n] = np.int64(trade_id), np.int64(ts)
+            block[PRICE, n], block[QUANTITY, n] = np.int64(price), np.int64(quantity)
+            block[IS_BUYER_MAKER, n] = np.int64(maker)
+            if aggregates:
+                block[FIRST_ID, n], block[LAST_ID, n] = np.int64(first), np.int64(last)
+            at = np.int64(after - start)  # type: ignore[assignment]
+        else:
             if text[at] == _LF or (text[at] == _CR and text[at + 1] == _LF):
                 return n, at, BLANK
-            after, fault = _careful_line(text, at, kinds, aggregates, block, n, row)
+            at, fault = _careful_line(text, at, kinds, aggregates, block, n, row)
             if fault != OK:
                 return n, at, fault
-        at, n = after, n + 1
+        n += 1
     return n, at, OK
 
 
@@ -181,7 +190,7 @@ def take_trades(
     return end, at, TAKEN, n_milliseconds, n_sentinels, n_others
 
 
-@kernel
+@inlined
 def _fault(block: I64, i: int, aggregates: bool) -> int:
     """Return why column i cannot be a trade, or TAKEN."""
     if block[PRICE, i] <= 0:
