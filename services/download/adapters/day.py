@@ -93,7 +93,7 @@ class OpenDay:
             ts=rows[TS],
             price=rows[PRICE],
             quantity=rows[QUANTITY],
-            aggressor_side=(1 - 2 * rows[IS_BUYER_MAKER]).astype(np.int8),
+            aggressor_side=1 - 2 * rows[IS_BUYER_MAKER].astype(np.int8),
             first_id=rows[FIRST_ID] if aggregates else None,
             last_id=rows[LAST_ID] if aggregates else None,
             price_scale=self._scales["price"],

@@ -1,6 +1,7 @@
 """Days that are written as they come, and days that went by the spool: nothing of the outcome tells them apart."""
 
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -100,11 +101,15 @@ def test_a_late_row_sends_its_day_to_the_spool_and_no_other(tmp_path, monkeypatc
 @pytest.mark.parametrize("group", [1, 2, 7, 10, 100])
 def test_a_scale_that_grows_late_in_a_day_is_that_of_all_its_rows(tmp_path, group):
     prices = ["100", "101", "102.5", "103", "100.125", "7"] * 3 + ["0.00000001"]
-    text = "".join(aggregate(i, price=price) for i, price in enumerate(prices))
+    amounts = ["3", "2.5", "0.00001", "4"] * 4 + ["1.25"] * 3
+    text = "".join(aggregate(i, price=p, quantity=q) for i, (p, q) in enumerate(zip(prices, amounts, strict=True)))
     part = outcome(tmp_path / "a", text, group=group)
     assert part == outcome(tmp_path / "b", text, slow=True, group=group)
     assert part.files[0].facts["price_scale"] == 8
-    assert [float(price) for price in table(own_lake(tmp_path / "a"), part)["price"]] == [float(p) for p in prices]
+    found = table(own_lake(tmp_path / "a"), part)
+    assert found["price"] == [Decimal(price) for price in prices]
+    notional = sum(p * q for p, q in zip(found["price"], found["quantity"], strict=True))
+    assert Decimal(part.files[0].facts["notional"]) == notional
 
 
 def test_a_day_of_more_than_a_row_group_has_the_bytes_of_one_written_whole(tmp_path):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from services.download.domain.errors import BadHeader, BadRow
 from services.download.domain.layouts import layout_of
-from services.download.domain.text import LONGEST_LINE, Packed, RowReader
+from services.download.domain.text import LONGEST_LINE, Packed, RowReader, _cut
 from services.download.domain.trades import as_rows
+from services.download.kernels.swar import PADDING
 from services.download.kernels.trades import PLACES
 from tests.services.download.sources import T0
 
@@ -84,6 +85,17 @@ def test_t14_wherever_a_text_is_cut_both_lanes_read_the_same(prices, cuts):
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     chunks = [text[begin:end] for begin, end in pairwise(edges)]
     assert read(chunks) == read([text], fast=False)
+
+
+@given(st.lists(st.integers(0, 400), max_size=6), st.booleans())
+def test_whole_lines_have_bytes_after_them_that_may_be_loaded(cuts, ended):
+    text = b"".join(map(line, range(4))) if ended else b"".join(map(line, range(4)))[:-1]
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = list(_cut([text[begin:end] for begin, end in pairwise(edges)], lambda _: None))
+    assert b"".join(piece.text[piece.at : piece.end] for piece in pieces) == text + b"\n" * (not ended)
+    for piece in pieces:
+        assert piece.text[piece.end - 1 : piece.end] == b"\n"
+        assert len(piece.text) - piece.end >= PADDING
 
 
 def test_more_lines_than_a_block_holds_are_read_from_one_chunk():
