@@ -162,8 +162,7 @@ def take_trades(
     periods); the last three are dropped on the way. Stops before a trade that is of another day, has an id not above
     that before, or cannot be a trade, and when the group is full.
     """
-    n_milliseconds, n_sentinels, n_others = 0, 0, 0
-    aggregates = block.shape[0] > FIRST_ID
+    n_milliseconds, n_sentinels, n_others, aggregates = 0, 0, 0, block.shape[0] > FIRST_ID
     for i in range(begin, end):
         ts: Any = block[TS, i]
         is_milliseconds: Any = np.int64(-_MILLISECONDS_BELOW < ts < _MILLISECONDS_BELOW)
