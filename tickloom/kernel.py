@@ -24,7 +24,18 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def kernel(function: _Function) -> _Function:
     """Compile `function` with the house's settings. `NUMBA_DISABLE_JIT=1` runs it as plain Python."""
-    compiled: Any = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
+    return _compile(function, forceinline=False)
+
+
+def inlined(function: _Function) -> _Function:
+    """Compile a small function into every kernel that calls it: a call costs more than a few instructions do."""
+    return _compile(function, forceinline=True)
+
+
+def _compile(function: _Function, *, forceinline: bool) -> _Function:
+    compiled: Any = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy", forceinline=forceinline)(
+        function
+    )
     if cache := _cache_file(compiled):
         cache._source_stamp = (cache._source_stamp, _uses(function))
     return compiled  # type: ignore[no-any-return]

@@ -89,20 +89,39 @@ def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = No
     Its bytes depend on its columns alone: not on how they are cut into chunks, nor on notes such as pandas leaves.
     """
     table = table.combine_chunks().replace_schema_metadata(None)
+    with table_writer(path, table.schema, delta=delta) as writer:
+        writer.write_table(table, ROW_GROUP)
+
+
+def table_writer(path: Path, schema: pa.Schema, *, delta: Sequence[str] | None = None) -> pq.ParquetWriter:
+    """Return a writer of tables as write_table writes them, for one that comes in pieces.
+
+    Pieces of ROW_GROUP rows, each written with that row_group_size and the last one shorter, make the same bytes.
+    """
     if delta is None:
-        delta = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
-        delta = [name for name in delta if table.schema.field(name).type.bit_width >= 32]
-    pq.write_table(
-        table,
+        delta = [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
+        delta = [name for name in delta if schema.field(name).type.bit_width >= 32]
+    return pq.ParquetWriter(
         path,
-        row_group_size=ROW_GROUP,
+        schema,
         compression="zstd",
-        use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type) or pa.types.is_boolean(f.type)],
+        use_dictionary=[f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_boolean(f.type)],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         store_decimal_as_integer=True,
         write_page_checksum=True,
         write_statistics=True,
     )
+
+
+def check_table(path: Path, name: str, schema: pa.Schema, rows: int) -> None:
+    """Open a table that was just written and compare its footer: raises CorruptFile. Its pages are not decoded."""
+    try:
+        with pq.ParquetFile(path) as file:
+            found, columns = file.metadata.num_rows, file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptFile(name, str(error)) from error
+    if found != rows or not columns.equals(schema):
+        raise CorruptFile(name, "it reads back with another number of rows, or other columns")
 
 
 def read_table(source: Path | bytes, columns: Sequence[str] | None = None) -> pa.Table:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from services.download.adapters.day import StoredDay
+from services.download.adapters.days import Days
 from services.download.adapters.spool import Spool
-from services.download.adapters.tables import klines_table, trades_table
-from services.download.domain import klines, trades
+from services.download.adapters.tables import klines_table
+from services.download.domain import klines
 from services.download.domain.errors import ConflictingRows, WrongPeriod
-from services.download.domain.gaps import silences, step_gaps
+from services.download.domain.gaps import step_gaps
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import RowReader
@@ -21,7 +23,6 @@ from services.download.domain.times import DAY_US, day_number, day_of, to_micros
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.identity import canonical
-from tickloom.kernel import I64
 from tickloom.lake import Lake
 
 
@@ -45,74 +46,91 @@ def ingest(lake: Lake, scratch: Path, source: Source, chunks: Iterable[bytes], q
     Raises BadRow, BadHeader, DoesNotFit, ConflictingRows, WrongPeriod, and what `chunks` raises.
     """
     reader = RowReader(source.name, source.layout)
-    spool = Spool(scratch, source.layout.width)
-    check = klines.check_rows if source.interval else trades.check_rows
-    for line, rows in reader.read(chunks):
-        times = rows[:, source.layout.slots["ts_open" if source.interval else "ts"]]
-        times[:], n_milliseconds = to_microseconds(times)
-        quality.n_milliseconds += n_milliseconds
-        sentinel = trades.sentinels(rows, source.layout)
-        check(source.name, line, rows, source.layout, ~sentinel)
-        days = times // DAY_US
-        other = ~sentinel & ((days < day_number(source.first)) | (days > day_number(source.last)))
-        quality.dropped["sentinel"] += int(sentinel.sum())
-        quality.dropped["other_day"] += int(other.sum())
-        keep = ~(sentinel | other)
-        spool.add(rows[keep], days[keep])
+    read = _read_klines if source.interval else _read_trades
+    numbers, store = read(lake, scratch, source, reader, chunks, quality)
     quality.has_header, quality.n_lines = reader.has_header, reader.n_lines
-    if quality.dropped["other_day"] and not spool.days():
+    if quality.dropped["other_day"] and not numbers:
         raise WrongPeriod(source.name, quality.dropped["other_day"], source.first, source.last)
-    store = _store_klines if source.interval else _store_trades
-    files = list(store(lake, source, spool, quality))
-    present = sorted(spool.days())
+    files = list(store)
+    _note_missing_days(source, set(numbers), quality)
     record = {"first_day": source.first.isoformat(), "last_day": source.last.isoformat(), **quality.record()}
     files.append(lake.add_bytes(f"quality/{source.record}.json", canonical(record)))
-    return Part(files=tuple(files), facts={"days": [day_of(n).isoformat() for n in present], "quality": record})
+    return Part(files=tuple(files), facts={"days": [day_of(n).isoformat() for n in numbers], "quality": record})
 
 
-def _store_trades(lake: Lake, source: Source, spool: Spool, quality: Quality) -> Iterator[FileEntry]:
+_Read: TypeAlias = tuple[list[int], Iterator[FileEntry]]
+"""The days that have rows, in order, and what stores their partitions."""
+
+
+def _read_trades(
+    lake: Lake, scratch: Path, source: Source, reader: RowReader, chunks: Iterable[bytes], quality: Quality
+) -> _Read:
+    period = (day_number(source.first), day_number(source.last) + 1)
+    days = Days(source.name, source.layout, period, scratch, quality)
+    for part in reader.read_trades(chunks):
+        days.add(part)
+    return days.numbers(), _store_trades(lake, source, days, quality)
+
+
+def _store_trades(lake: Lake, source: Source, days: Days, quality: Quality) -> Iterator[FileEntry]:
     """Store one partition per day."""
-    before: I64 | None = None
-    for number in spool.days():
-        day, counts = trades.settle(source.name, spool.take(number), source.layout)
-        quality.add_counts(counts)
-        quality.rows += day.trade_id.size
+    before: StoredDay | None = None
+    for number in days.numbers():
+        day = days.settled(number)
+        quality.add_counts(day.counts)
+        quality.rows += day.n_rows
         if before is not None:
-            _join_days(source.name, number, before, day.trade_id, quality)
-        step_gaps(day.trade_id, 1, quality.id_gaps)
-        silences(day.ts, quality.time_gaps)
-        yield _entry(lake, source.symbol, number, trades_table(day), day.facts())
-        before = day.trade_id
-    _note_missing_days(source, spool, quality)
+            _join_days(source.name, number, before, day, quality)
+        quality.id_gaps.join(day.id_gaps)
+        quality.time_gaps.join(day.time_gaps)
+        name, facts = _named(source.symbol, number, day.facts)
+        yield lake.add_file(name, day.path, rows=day.n_rows, facts=facts)
+        before = day
 
 
-def _join_days(name: str, number: int, before: I64, ids: I64, quality: Quality) -> None:
+def _join_days(name: str, number: int, before: StoredDay, day: StoredDay, quality: Quality) -> None:
     """Look at the ids on both sides of midnight: what is missing between them, what is on both sides."""
-    if ids[0] > before[-1]:
-        step_gaps(np.array([before[-1], ids[0]]), 1, quality.id_gaps)
+    last, first = before.facts["last_id"], day.facts["first_id"]
+    if first > last:
+        step_gaps(np.array([last, first]), 1, quality.id_gaps)
         return
     # Ids and times may disagree around midnight; an id on both days would count a trade twice.
-    both = np.intersect1d(before[before >= ids[0]], ids[ids <= before[-1]])
+    both = np.intersect1d(before.ids[before.ids >= first], day.ids[day.ids <= last])
     if both.size:
         raise ConflictingRows(name, int(both[0]))
     quality.shared_days.append(day_of(number).isoformat())
 
 
+def _read_klines(
+    lake: Lake, scratch: Path, source: Source, reader: RowReader, chunks: Iterable[bytes], quality: Quality
+) -> _Read:
+    spool, layout = Spool(scratch, source.layout.width), source.layout
+    for part in reader.read(chunks):
+        rows = part.rows
+        times = rows[:, layout.slots["ts_open"]]
+        times[:], n_milliseconds = to_microseconds(times)
+        quality.n_milliseconds += n_milliseconds
+        klines.check_rows(source.name, part.line, rows, layout, np.ones(len(rows), np.bool_))
+        days = times // DAY_US
+        keep = (days >= day_number(source.first)) & (days <= day_number(source.last))
+        quality.dropped["other_day"] += int((~keep).sum())
+        spool.add(rows[keep], days[keep])
+    return spool.days(), _store_klines(lake, source, spool, quality)
+
+
 def _store_klines(lake: Lake, source: Source, spool: Spool, quality: Quality) -> Iterator[FileEntry]:
     """Store one partition per unbroken run of days within a year, named by its first day."""
-    step, present = INTERVAL_US[source.interval], spool.days()
-    opened: list[I64] = []
-    for run in _runs(present):
+    step, opened = INTERVAL_US[source.interval], []
+    for run in _runs(spool.days()):
         rows = np.concatenate([spool.take(number) for number in run])
         bars, counts = klines.settle(source.name, rows, source.layout, step)
         quality.add_counts(counts)
         opened.append(bars.columns["ts_open"])
         quality.rows += opened[-1].size
-        facts = bars.facts() | {"last_day": day_of(run[-1]).isoformat()}
-        yield _entry(lake, source.symbol, run[0], klines_table(bars), facts)
+        name, facts = _named(source.symbol, run[0], bars.facts() | {"last_day": day_of(run[-1]).isoformat()})
+        yield lake.add_table(name, klines_table(bars), facts=facts)
     if opened:
         step_gaps(np.concatenate(opened), step, quality.time_gaps)
-    _note_missing_days(source, spool, quality)
 
 
 def _runs(days: list[int]) -> list[list[int]]:
@@ -125,14 +143,14 @@ def _runs(days: list[int]) -> list[list[int]]:
     return runs
 
 
-def _note_missing_days(source: Source, spool: Spool, quality: Quality) -> None:
-    present = set(spool.days())
+def _note_missing_days(source: Source, present: set[int], quality: Quality) -> None:
     wanted = range(day_number(source.first), day_number(source.last) + 1)
     if not source.whole:
         wanted = range(min(present, default=0), max(present, default=-1) + 1)
     quality.missing_days += [day_of(number).isoformat() for number in wanted if number not in present]
 
 
-def _entry(lake: Lake, symbol: str, number: int, table: Any, facts: dict[str, Any]) -> FileEntry:
+def _named(symbol: str, number: int, facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of a partition by its first day, and its facts."""
     day = day_of(number).isoformat()
-    return lake.add_table(f"{symbol}/{day}.parquet", table, facts={"symbol": symbol, "day": day, **facts})
+    return f"{symbol}/{day}.parquet", {"symbol": symbol, "day": day, **facts}

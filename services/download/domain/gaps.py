@@ -32,6 +32,13 @@ class Gaps:
         for i in range(min(before.size, LISTED - len(self.listed))):
             self.listed.append({"after": int(before[i]), "before": int(after[i]), "missing": int(missing[i])})
 
+    def join(self, later: "Gaps") -> None:
+        """Count the gaps of what comes after this."""
+        self.count += later.count
+        self.missing += later.missing
+        self.longest = max(self.longest, later.longest)
+        self.listed += later.listed[: LISTED - len(self.listed)]
+
     def facts(self) -> dict[str, Any]:
         """Return what was found as JSON values."""
         return {"count": self.count, "missing": self.missing, "longest": self.longest, "first": self.listed}
@@ -39,6 +46,8 @@ class Gaps:
 
 def step_gaps(values: I64, step: int, gaps: Gaps) -> None:
     """Add the places where increasing `values` grow by more than `step`: ids by 1, klines by their interval."""
+    if step == 1 and values.size and values[-1] - values[0] == values.size - 1:
+        return
     where = np.flatnonzero(np.diff(values) > step)
     before, after = values[where], values[where + 1]
     gaps.add(before, after, (after - before - 1) // step)
@@ -50,6 +59,12 @@ def silences(ts: I64, gaps: Gaps) -> None:
         return
     if (np.diff(ts) < 0).any():
         ts = np.sort(ts)
-    mean = (ts[-1] - ts[0]) // (ts.size - 1)
-    where = np.flatnonzero(np.diff(ts) > max(SHORTEST_SILENCE_US, SILENCE * int(mean)))
-    gaps.add(ts[where], ts[where + 1], ts[where + 1] - ts[where])
+    where = np.flatnonzero(np.diff(ts) > SHORTEST_SILENCE_US)
+    silences_among(ts[where], ts[where + 1], int(ts[-1] - ts[0]) // (ts.size - 1), gaps)
+
+
+def silences_among(before: I64, after: I64, mean: int, gaps: Gaps) -> None:
+    """Add those pauses between two trades that are silences beside a day's mean pause. Microseconds."""
+    silent = after - before > max(SHORTEST_SILENCE_US, SILENCE * mean)
+    before, after = before[silent], after[silent]
+    gaps.add(before, after, after - before)

@@ -48,6 +48,16 @@ class Layout:
         """Return how many int64 a row takes."""
         return sum(WIDTH[column.kind] for column in self.columns)
 
+    @property
+    def aggregates(self) -> bool:
+        """Tell whether rows are aggregate trades."""
+        return "first_id" in self.slots
+
+    @property
+    def best_match(self) -> bool:
+        """Tell whether rows of trades end with a column that is not read."""
+        return self.columns[-1].kind == SKIP
+
     def header_fault(self, names: list[str]) -> str:
         """Return what is wrong with a header, or an empty text."""
         if len(names) != len(self.columns):

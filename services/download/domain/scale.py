@@ -5,11 +5,10 @@ from typing import Final
 import numpy as np
 
 from services.download.domain.errors import DoesNotFit
+from services.download.kernels.sums import dot_limbs, sum_limbs
 from tickloom.kernel import I64
 
 _TEN: Final = np.array([10**n for n in range(19)], np.int64)
-_LIMB: Final = 20
-_ROWS: Final = 1 << 22
 
 
 def on_one_scale(name: str, what: str, *columns: tuple[I64, I64]) -> tuple[list[I64], int]:
@@ -29,25 +28,16 @@ def on_one_scale(name: str, what: str, *columns: tuple[I64, I64]) -> tuple[list[
 
 def exact_sum(values: I64) -> int:
     """Return the sum of values >= 0 as a Python integer: it cannot overflow."""
-    return exact_dot(values, np.ones(1, np.int64)) if values.size else 0
+    return _of_limbs(sum_limbs(values))
 
 
 def exact_dot(left: I64, right: I64) -> int:
     """Return the sum of left * right, both >= 0 and < 2**60, as a Python integer: it cannot overflow."""
-    total = 0
-    for begin in range(0, left.size, _ROWS):
-        a = left[begin : begin + _ROWS]
-        b = right if right.size == 1 else right[begin : begin + _ROWS]
-        # A product of two limbs has 40 bits, and 2**22 of them 62.
-        for i in range(3):
-            for j in range(3):
-                limbs = _limb(a, i) * _limb(b, j)
-                total += int(limbs.sum()) << (_LIMB * (i + j))
-    return total
+    return _of_limbs(dot_limbs(left, right))
 
 
-def _limb(values: I64, index: int) -> I64:
-    return (values >> (_LIMB * index)) & ((1 << _LIMB) - 1)
+def _of_limbs(limbs: tuple[int, ...]) -> int:
+    return sum(limb << (32 * i) for i, limb in enumerate(limbs))
 
 
 def decimal_text(units: int, scale: int) -> str:

@@ -1,17 +1,24 @@
-"""Text in chunks to blocks of integer rows: byte order mark, header, line ends, and faults with their line number."""
+"""Text in chunks to blocks of integers: byte order mark, header, line ends, and faults with their line number."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from services.download.domain.errors import BadHeader, BadRow
 from services.download.domain.layouts import Layout
 from services.download.kernels import rows as parser
+from services.download.kernels.rows import U8
+from services.download.kernels.swar import PADDING
+from services.download.kernels.trades import UNPACKED, WIDTHS, parse_trades
 from tickloom.kernel import I64
 
 BLOCK = 1 << 18
+PACKED_BLOCK: Final = 1 << 13
 LONGEST_LINE = 1 << 16
 _BOM = b"\xef\xbb\xbf"
+_PAD: Final = bytes(PADDING)
 _REASONS = {
     parser.NOT_A_NUMBER: "a field is not a number",
     parser.TOO_LONG: "a number has more than 18 digits",
@@ -20,6 +27,31 @@ _REASONS = {
     parser.NOT_ASCII: "a byte is not ASCII, and so not UTF-8 text of numbers",
     parser.BLANK: "it is blank, and lines follow it",
 }
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Trades as parse_trades leaves them, (7 or 5, n): valid until the next block is asked for."""
+
+    line: int  # the line number of the first
+    block: I64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as parse_rows leaves them, (n, layout.width)."""
+
+    line: int  # the line number of the first
+    rows: I64
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Whole lines: text[at:end], with PADDING bytes or more after them."""
+
+    text: bytes
+    at: int
+    end: int
 
 
 class RowReader:
@@ -31,20 +63,81 @@ class RowReader:
         self.n_lines = 0
         self._ended = False
 
-    def read(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, I64]]:
-        """Yield (line number of the first row, rows as (n, layout.width) int64). Raises BadRow, BadHeader."""
-        rest, at_start = b"", True
-        for chunk in _with_last_line_end(chunks):
-            rest += chunk
-            cut = rest.rfind(b"\n") + 1
-            if not cut:
-                if len(rest) > LONGEST_LINE:
-                    raise BadRow(self.name, self.n_lines + 1, f"it is longer than {LONGEST_LINE:,} bytes")
-                continue
-            text, rest = rest[:cut], rest[cut:]
-            if at_start:
-                text, at_start = self._without_header(text), False
-            yield from self._parse(text)
+    def read(self, chunks: Iterable[bytes]) -> Iterator[Rows]:
+        """Yield rows. Raises BadRow, BadHeader."""
+        for lines in self._whole_lines(chunks):
+            yield from self._rows(lines)
+
+    def read_trades(self, chunks: Iterable[bytes]) -> Iterator[Packed | Rows]:
+        """Yield trades: packed, or as rows where one does not fit. Raises BadRow, BadHeader."""
+        layout = self.layout
+        block = np.empty((len(layout.slots), PACKED_BLOCK), np.int64)
+        row, widths = np.empty(layout.width, np.int64), np.zeros(WIDTHS, np.uint64)
+        for lines in self._whole_lines(chunks):
+            data, at, end = np.frombuffer(lines.text, np.uint8), lines.at, lines.end
+            while at < end:
+                n, at, fault = parse_trades(
+                    data, at, end, layout.kinds, layout.aggregates, layout.best_match, block, row, widths
+                )
+                if n:
+                    yield Packed(self.n_lines + 1, block[:, :n])
+                    self.n_lines += n
+                if fault == UNPACKED:
+                    yield from self._rows(_Lines(lines.text, at, end))
+                    break
+                if self._stops(lines, at, fault):
+                    break
+
+    def _rows(self, lines: _Lines) -> Iterator[Rows]:
+        data: U8 = np.frombuffer(lines.text, np.uint8, lines.end)
+        at = lines.at
+        while at < lines.end:
+            n = min(BLOCK, (lines.end - at) // (2 * len(self.layout.columns)) + 1)
+            rows = np.empty((n, self.layout.width), np.int64)
+            n_rows, at, fault = parser.parse_rows(data, at, self.layout.kinds, rows)
+            if n_rows:
+                yield Rows(self.n_lines + 1, rows[:n_rows])
+                self.n_lines += n_rows
+            if self._stops(lines, at, fault):
+                break
+
+    def _stops(self, lines: _Lines, at: int, fault: int) -> bool:
+        """Tell whether only blank lines are left. Raises BadRow for a fault."""
+        if fault == parser.OK:
+            return False
+        if fault == parser.BLANK and not lines.text[at : lines.end].strip(b"\r\n"):
+            self._ended = True
+            return True
+        line = lines.text[at : lines.text.index(b"\n", at)].rstrip(b"\r")[:120].decode("ascii", "backslashreplace")
+        raise self._bad_row(fault, line)
+
+    def _bad_row(self, fault: int, line: str) -> BadRow:
+        reason = _REASONS[fault].format(len(self.layout.columns))
+        return BadRow(self.name, self.n_lines + 1, f"{reason}: {line!r}")
+
+    def _whole_lines(self, chunks: Iterable[bytes]) -> Iterator[_Lines]:
+        """Yield the lines after a header. A line that two chunks share is put together; the others stay in place."""
+        for lines in _cut(self._after_header(chunks), self._check_length):
+            if self._ended and lines.text[lines.at : lines.end].strip(b"\r\n"):
+                raise self._bad_row(parser.BLANK, "")
+            yield lines
+
+    def _after_header(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        chunks, start = iter(chunks), b""
+        for chunk in chunks:
+            start += chunk
+            if b"\n" in chunk:
+                break
+            self._check_length(start)
+        if start:
+            yield self._without_header(start if b"\n" in start else start + b"\n")
+        yield from chunks
+
+    def _check_length(self, text: bytes) -> None:
+        """Raise BadRow when the last line of `text`, which may go on, is too long for one."""
+        if len(text) - text.rfind(b"\n") - 1 > LONGEST_LINE:
+            line = self.n_lines + text.count(b"\n") + 1
+            raise BadRow(self.name, line, f"it is longer than {LONGEST_LINE:,} bytes")
 
     def _without_header(self, text: bytes) -> bytes:
         text = text.removeprefix(_BOM)
@@ -58,33 +151,22 @@ class RowReader:
         self.has_header, self.n_lines = True, 1
         return text[text.index(b"\n") + 1 :]
 
-    def _parse(self, text: bytes) -> Iterator[tuple[int, I64]]:
-        data, at = np.frombuffer(text, np.uint8), 0
-        while at < data.size:
-            rows = np.empty((min(BLOCK, data.size // (2 * len(self.layout.columns)) + 1), self.layout.width), np.int64)
-            n_rows, at, fault = parser.parse_rows(data, at, self.layout.kinds, rows)
-            if n_rows and self._ended:
-                raise BadRow(self.name, self.n_lines, _REASONS[parser.BLANK])
-            if n_rows:
-                yield self.n_lines + 1, rows[:n_rows]
-                self.n_lines += n_rows
-            if fault == parser.BLANK and not text[at:].strip(b"\r\n"):
-                self._ended = True
-                return
-            if fault != parser.OK:
-                raise self._bad_row(text, at, fault)
 
-    def _bad_row(self, text: bytes, at: int, fault: int) -> BadRow:
-        line = text[at : text.index(b"\n", at)].rstrip(b"\r")[:120].decode("ascii", "backslashreplace")
-        reason = _REASONS[fault].format(len(self.layout.columns))
-        return BadRow(self.name, self.n_lines + 1, f"{reason}: {line!r}")
-
-
-def _with_last_line_end(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    last = b"\n"
+def _cut(chunks: Iterable[bytes], check_length: Callable[[bytes], None]) -> Iterator[_Lines]:
+    """Yield whole lines of a text that comes in chunks; a last line without an end gets one."""
+    rest = b""
     for chunk in chunks:
-        if chunk:
-            yield chunk
-            last = chunk[-1:]
-    if last != b"\n":
-        yield b"\n"
+        begin = chunk.find(b"\n") + 1 if rest else 0
+        if rest and not begin:
+            rest += chunk
+            check_length(rest)
+            continue
+        if rest:
+            yield _Lines(rest + chunk[:begin] + _PAD, 0, len(rest) + begin)
+        end = max(chunk.rfind(b"\n", begin, max(len(chunk) - PADDING, begin)) + 1, begin)
+        if end > begin:
+            yield _Lines(chunk, begin, end)
+        rest = chunk[end:]
+    if rest:
+        rest += b"" if rest.endswith(b"\n") else b"\n"
+        yield _Lines(rest + _PAD, 0, len(rest))

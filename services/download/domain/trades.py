@@ -1,7 +1,7 @@
 """One UTC day of trades, as it goes into the lake: ordered by id, each id once, on one scale."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -9,7 +9,13 @@ from services.download.domain.errors import BadRow
 from services.download.domain.layouts import Layout
 from services.download.domain.order import in_order
 from services.download.domain.scale import decimal_text, exact_dot, exact_sum, on_one_scale
+from services.download.kernels.rows import shortest
 from tickloom.kernel import I8, I64, Bool
+
+NO_PRICE: Final = "the price is not positive"
+NO_QUANTITY: Final = "the quantity is not positive"
+NO_ID: Final = "the id is negative"
+NO_RANGE: Final = "last_id is below first_id"
 
 
 @dataclass(frozen=True)
@@ -58,16 +64,16 @@ def check_rows(name: str, line: int, rows: I64, layout: Layout, keep: Bool) -> N
     """Raise BadRow for the first kept row that cannot be a trade. `line` is the line number of rows[0]."""
     slots = layout.slots
     faults = [
-        (rows[:, slots["price"]] <= 0, "the price is not positive"),
-        (rows[:, slots["quantity"]] <= 0, "the quantity is not positive"),
-        (rows[:, slots["trade_id"]] < 0, "the id is negative"),
+        (rows[:, slots["price"]] <= 0, NO_PRICE),
+        (rows[:, slots["quantity"]] <= 0, NO_QUANTITY),
+        (rows[:, slots["trade_id"]] < 0, NO_ID),
     ]
     if "first_id" in slots:
-        faults.append((rows[:, slots["last_id"]] < rows[:, slots["first_id"]], "last_id is below first_id"))
-    for wrong, reason in faults:
-        wrong = wrong & keep
-        if wrong.any():
-            raise BadRow(name, line + int(np.argmax(wrong)), reason)
+        faults.append((rows[:, slots["last_id"]] < rows[:, slots["first_id"]], NO_RANGE))
+    wrong = np.stack([rows_of_fault & keep for rows_of_fault, _ in faults])
+    if wrong.any():
+        first = int(np.argmax(wrong.any(axis=0)))
+        raise BadRow(name, line + first, faults[int(np.argmax(wrong[:, first]))][1])
 
 
 def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, int]]:
@@ -95,6 +101,17 @@ def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, i
     )
     counts["time_reversals"] = int((np.diff(ts) < 0).sum())
     return day, counts
+
+
+def as_rows(columns: dict[str, I64], scales: dict[str, int], layout: Layout) -> I64:
+    """Return columns (n,) of trades as the rows that `settle` takes, (n, layout.width)."""
+    rows = np.empty((columns["trade_id"].size, layout.width), np.int64)
+    for name, slot in layout.slots.items():
+        if name in scales:
+            shortest(columns[name], scales[name], rows[:, slot], rows[:, slot + 1])
+        else:
+            rows[:, slot] = columns[name]
+    return rows
 
 
 def decimal_columns(rows: I64, slot: int) -> tuple[I64, I64]:

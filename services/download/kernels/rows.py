@@ -136,7 +136,7 @@ def parse_rows(text: U8, at: int, columns: I64, rows: I64) -> tuple[int, int, in
     while at < text.size and n_rows < rows.shape[0]:
         if text[at] == _LF or (text[at] == _CR and text[at + 1] == _LF):
             return n_rows, at, BLANK
-        after, fault = _parse_line(text, at, columns, rows[n_rows])
+        after, fault = parse_line(text, at, columns, rows[n_rows])
         if fault != OK:
             return n_rows, at, fault
         at, n_rows = after, n_rows + 1
@@ -144,7 +144,7 @@ def parse_rows(text: U8, at: int, columns: I64, rows: I64) -> tuple[int, int, in
 
 
 @kernel
-def _parse_line(text: U8, at: int, columns: I64, row: I64) -> tuple[int, int]:
+def parse_line(text: U8, at: int, columns: I64, row: I64) -> tuple[int, int]:
     """Fill one row; return (position of the next line, fault)."""
     slot = 0
     for c in range(columns.size):
@@ -179,3 +179,10 @@ def _misplaced(byte: int) -> int:
     if byte >= 128:
         return NOT_ASCII
     return COLUMNS if byte in (_COMMA, _LF, _CR) else NOT_A_NUMBER
+
+
+@kernel
+def shortest(units: I64, scale: int, digits: I64, places: I64) -> None:
+    """Write units * 10**-scale as digits and places, which are as few as can be. All (n,), 0 <= scale <= 18."""
+    for i in range(units.size):
+        digits[i], places[i] = _shift(units[i], scale)

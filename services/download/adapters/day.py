@@ -1,0 +1,231 @@
+"""One day's trades to a Parquet file as they come, a row group at a time: memory is that of a row group."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.download.adapters.tables import trades_table
+from services.download.domain.gaps import SHORTEST_SILENCE_US, Gaps, silences, silences_among, step_gaps
+from services.download.domain.scale import decimal_text, exact_dot, exact_sum
+from services.download.domain.trades import DayTrades
+from services.download.kernels.sums import divide_exactly, time_steps, zeros_in_common
+from services.download.kernels.trades import (
+    FIRST_ID,
+    IS_BUYER_MAKER,
+    LAST_ID,
+    PLACES,
+    PRICE,
+    QUANTITY,
+    TRADE_ID,
+    TS,
+)
+from tickloom.errors import LakeUnavailable
+from tickloom.kernel import I64
+from tickloom.lake import ROW_GROUP, check_table, decimals, read_table, rescale, table_writer, units
+
+NAMES: Final = ("trade_id", "ts", "price", "quantity", "is_buyer_maker", "first_id", "last_id")
+"""The rows of a packed block by name."""
+
+
+@dataclass(frozen=True)
+class StoredDay:
+    """A day's partition on a scratch disk, and what was found in it."""
+
+    path: Path
+    n_rows: int
+    facts: dict[str, Any]
+    counts: dict[str, int]
+    id_gaps: Gaps
+    time_gaps: Gaps
+
+    @cached_property
+    def ids(self) -> I64:
+        """Return the ids of its trades, in order."""
+        return _integers(read_table(self.path, ["trade_id"])["trade_id"])
+
+
+def store_day(path: Path, day: DayTrades, counts: dict[str, int]) -> StoredDay:
+    """Write a day that is in memory."""
+    id_gaps, time_gaps, table = Gaps(), Gaps(), trades_table(day)
+    step_gaps(day.trade_id, 1, id_gaps)
+    silences(day.ts, time_gaps)
+    with _disk(path), table_writer(path, table.schema) as writer:
+        writer.write_table(table, ROW_GROUP)
+    check_table(path, path.name, table.schema, table.num_rows)
+    return StoredDay(path, table.num_rows, day.facts(), counts, id_gaps, time_gaps)
+
+
+class OpenDay:
+    """A day whose trades come by increasing id: packed in `group`, and written whenever that is full.
+
+    `group` is (7 or 5, ROW_GROUP), as take_trades fills it up to `filled`; `before` is the last id.
+    """
+
+    def __init__(self, folder: Path, number: int, group: I64) -> None:
+        self.path, self.number, self.group = folder / f"day{number}.parquet", number, group
+        self.filled, self.before = 0, -1
+        self._scales = {"price": 0, "quantity": 0}
+        self._writer: pq.ParquetWriter | None = None
+        self._written = 0
+        self._first_id = self._last_id = -1
+        self._first_ts = self._last_ts = self._latest = 0
+        self._quantity = self._notional = 0  # exact sums, on the scales of the day
+        self._n_back = 0
+        self._pauses: list[I64] = []
+        self._id_gaps = Gaps()
+
+    def flush(self) -> None:
+        """Write the trades of the group as a row group."""
+        rows = self.group[:, : self.filled]
+        self._find_scales(rows)
+        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
+            divide_exactly(rows[row], PLACES - self._scales[name], rows[row])
+        aggregates = len(rows) > FIRST_ID
+        part = DayTrades(
+            trade_id=rows[TRADE_ID],
+            ts=rows[TS],
+            price=rows[PRICE],
+            quantity=rows[QUANTITY],
+            aggressor_side=1 - 2 * rows[IS_BUYER_MAKER].astype(np.int8),
+            first_id=rows[FIRST_ID] if aggregates else None,
+            last_id=rows[LAST_ID] if aggregates else None,
+            price_scale=self._scales["price"],
+            quantity_scale=self._scales["quantity"],
+        )
+        self._note(part)
+        self._write(trades_table(part))
+        self._written += self.filled
+        self.filled = 0
+
+    def _find_scales(self, rows: I64) -> None:
+        """Make the scales such that they hold the rows' values too; rewrite what was written on smaller ones."""
+        grown = {}
+        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
+            most = PLACES - self._scales[name]
+            grown[name] = most - zeros_in_common(rows[row], most)
+        if any(grown.values()):
+            self._quantity *= 10 ** grown["quantity"]
+            self._notional *= 10 ** (grown["price"] + grown["quantity"])
+            self._scales = {name: scale + grown[name] for name, scale in self._scales.items()}
+            if self._writer is not None:
+                self._rewrite(self._writer)
+
+    def _rewrite(self, writer: pq.ParquetWriter) -> None:
+        """Write the row groups that were written once more, on the scales that the day has now."""
+        old = self.path.with_suffix(".old")
+        with _disk(self.path):
+            writer.close()
+            self.path.rename(old)
+        self._writer = None
+        for part in _row_groups(old):
+            for name, scale in self._scales.items():
+                values = rescale(*units(part[name]), scale)
+                part = part.set_column(part.column_names.index(name), name, decimals(values, scale))
+            self._write(part)
+        old.unlink()
+
+    def _write(self, table: pa.Table) -> None:
+        with _disk(self.path):
+            if self._writer is None:
+                self._writer = table_writer(self.path, table.schema)
+            self._writer.write_table(table, ROW_GROUP)
+
+    def _note(self, part: DayTrades) -> None:
+        """Add what the day's facts and its record say about these trades."""
+        ids, ts = part.trade_id, part.ts
+        if not self._written:
+            self._first_id, self._last_id = int(ids[0]), int(ids[0]) - 1
+            self._first_ts, self._latest = int(ts[0]), int(ts[0])
+            self._last_ts = self._first_ts
+        step_gaps(np.array([self._last_id, ids[0]]), 1, self._id_gaps)
+        step_gaps(ids, 1, self._id_gaps)
+        least, greatest, n_back, n_long = time_steps(ts, self._latest, SHORTEST_SILENCE_US)
+        if n_long:
+            times = np.concatenate([[self._latest], ts])
+            where = np.flatnonzero(np.diff(times) > SHORTEST_SILENCE_US)
+            self._pauses.append(np.stack([times[where], times[where + 1]]))
+        self._first_ts, self._last_ts = min(self._first_ts, int(least)), max(self._last_ts, int(greatest))
+        self._last_id, self._latest = int(ids[-1]), int(ts[-1])
+        self._n_back += int(n_back)
+        self._quantity += exact_sum(part.quantity)
+        self._notional += exact_dot(part.price, part.quantity)
+
+    def close(self) -> StoredDay:
+        """Finish the file and return the day."""
+        if self.filled:
+            self.flush()
+        assert self._writer is not None
+        schema = self._writer.schema
+        with _disk(self.path):
+            self._writer.close()
+        check_table(self.path, self.path.name, schema, self._written)
+        price_scale, quantity_scale = self._scales.values()
+        facts = {
+            "price_scale": price_scale,
+            "quantity_scale": quantity_scale,
+            "first_id": self._first_id,
+            "last_id": self._last_id,
+            "first_ts": self._first_ts,
+            "last_ts": self._last_ts,
+            "quantity": decimal_text(self._quantity, quantity_scale),
+            "notional": decimal_text(self._notional, price_scale + quantity_scale),
+        }
+        counts = {"out_of_order": 0, "duplicates_dropped": 0, "time_reversals": self._n_back}
+        return StoredDay(self.path, self._written, facts, counts, self._id_gaps, self._silences())
+
+    def _silences(self) -> Gaps:
+        gaps = Gaps()
+        if self._n_back:
+            silences(_integers(read_table(self.path, ["ts"])["ts"]), gaps)
+        elif self._pauses:
+            before, after = np.concatenate(self._pauses, axis=1)
+            silences_among(before, after, (self._last_ts - self._first_ts) // (self._written - 1), gaps)
+        return gaps
+
+    def abandon(self) -> Iterator[tuple[dict[str, I64], dict[str, int]]]:
+        """Yield its trades as columns with their scales, in order; nothing of the day is left afterwards."""
+        if self._writer is not None:
+            with _disk(self.path):
+                self._writer.close()
+            yield from stored_columns(self.path)
+            self.path.unlink()
+        scales = {"price": PLACES, "quantity": PLACES}
+        yield dict(zip(NAMES, self.group[:, : self.filled], strict=False)), scales
+
+
+def stored_columns(path: Path) -> Iterator[tuple[dict[str, I64], dict[str, int]]]:
+    """Yield the trades of a partition as columns with their scales, a row group at a time."""
+    for table in _row_groups(path):
+        columns, scales = {}, {}
+        for name in table.column_names:
+            if name in ("price", "quantity"):
+                columns[name], scales[name] = units(table[name])
+            else:
+                columns[name] = _integers(table[name])
+        columns["is_buyer_maker"] = (columns.pop("aggressor_side") < 0).astype(np.int64)
+        yield columns, scales
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    with _disk(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for i in range(file.num_row_groups):
+            yield file.read_row_group(i, use_threads=False)
+
+
+def _integers(column: pa.ChunkedArray) -> I64:
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LakeUnavailable(str(path.parent), str(error)) from error
