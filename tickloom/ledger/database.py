@@ -54,6 +54,11 @@ def engine(url: str) -> Engine:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
+    # One connection stays: SQLite removes its log and its index of the log with the last one, and making them anew
+    # costs time, and fails on a full disk, where /status has to answer all the same.
+    keeper = made.raw_connection()
+    keeper.cursor().execute("SELECT count(*) FROM sqlite_master").fetchall()
+    event.listen(made, "engine_disposed", lambda _: keeper.close())
     return made
 
 
