@@ -26,6 +26,8 @@ JOIN_S = 60.0
 """How long to wait for ray.init, which never gives up by itself."""
 RENEW_S = 60.0
 """After two minutes a gRPC server hangs up on a connection that says nothing: take a new one before that."""
+GRACE_S = 0.5
+"""How long a task that nobody wants any more may go on before it is cancelled."""
 NOTICE_S = 0.5
 """How long after Ray fails the broken connection can be noticed."""
 LEAVE_S = 20.0
@@ -256,15 +258,19 @@ class RayBackend:
         ours = not isinstance(error, exceptions.RayError) or isinstance(error, exceptions.RaySystemError)
         return error if ours else Lost(reason)
 
-    def kill(self, handle: Any) -> None:
-        if isinstance(handle, Handle):
-            self._local.kill(handle)
+    def kill(self, handles: Sequence[Any]) -> None:
+        self._local.kill([handle for handle in handles if isinstance(handle, Handle)])
+        refs = [handle for handle in handles if not isinstance(handle, Handle)]
+        if not refs:
             return
         import ray
 
         try:
             with self._head.call():
-                ray.cancel(handle, force=True)
+                # Cancelling a task in the moment in which it ends brings this whole process down, by a check in Ray
+                # (ray-project/ray#54785). So those that are about to end may, and only the long ones are cancelled.
+                for ref in ray.wait(refs, num_returns=len(refs), timeout=GRACE_S, fetch_local=False)[1]:
+                    ray.cancel(ref, force=True)
         except Lost:
             pass
         except Exception as error:

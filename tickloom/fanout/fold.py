@@ -70,8 +70,7 @@ def fold_chains(
                     running[index] = _Running(iter(chain), step).advance(None, backend)
             yield from _finished(running, backend, cancelled)
     finally:
-        for run in running.values():
-            backend.kill(run.handle)
+        backend.kill([run.handle for run in running.values()])
 
 
 class _Running:
@@ -118,13 +117,15 @@ def _finished(running: dict[int, _Running], backend: Backend, cancelled: threadi
             if time.monotonic() - run.since > deadline:
                 raise DeadlinePassed(run.task.name, deadline)
             continue
+        del running[index]  # it has ended, whatever it has to say: there is nothing left to kill
         try:
             result = backend.result(run.handle)
         except Lost as lost:
             run.lost(lost, backend)
+            running[index] = run
             continue
-        if run.advance(result, backend).task is None:
-            del running[index]
+        if run.advance(result, backend).task is not None:
+            running[index] = run
         yield index, result
 
 

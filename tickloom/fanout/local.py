@@ -47,10 +47,11 @@ class LocalPool:
     def result(self, handle: Handle) -> Any:
         return handle.result()
 
-    def kill(self, handle: Handle) -> None:
-        if not handle.cancel():
-            for slot in self._slots:
-                slot.kill(handle)
+    def kill(self, handles: Sequence[Handle]) -> None:
+        for handle in handles:
+            if not handle.cancel():
+                for slot in self._slots:
+                    slot.kill(handle)
 
 
 class _Slot:

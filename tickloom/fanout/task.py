@@ -42,8 +42,8 @@ class Backend(Protocol):
     def result(self, handle: Any) -> Any:
         """Return what the task of a done handle returned. Raises what it raised, or Lost."""
 
-    def kill(self, handle: Any) -> None:
-        """Stop the task, also while it runs."""
+    def kill(self, handles: Sequence[Any]) -> None:
+        """Stop tasks whose results nobody has asked for, also while they run."""
 
 
 def cpus() -> int:

@@ -62,6 +62,30 @@ def test_a_ray_worker_that_is_killed_from_outside_costs_nothing_but_time(use_ray
     assert killed
 
 
+FAILING = """
+from tests.tickloom.fanout import tasks
+from tickloom.errors import MissingPartition
+from tickloom.fanout import Task, map_unordered
+
+for n in range(200):
+    try:
+        list(map_unordered([Task("missing", tasks.missing, ()), Task("square", tasks.square, (n,))]))
+    except MissingPartition:
+        continue
+print("alive")
+"""
+
+
+def test_jobs_that_fail_again_and_again_do_not_bring_the_driver_down(use_ray: RayHead) -> None:
+    """Ray aborts a driver that cancels a task in the moment in which it ends (ray-project/ray#54785)."""
+    environment = os.environ | use_ray.environment
+    driver = subprocess.run(
+        [sys.executable, "-c", FAILING], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert driver.returncode == 0, driver.stderr[-2000:]
+    assert driver.stdout.endswith("alive\n")
+
+
 class Driver:
     """driver.py, from outside."""
 
