@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from isal import igzip_lib, isal_zlib
 
 from services.download.domain.errors import BadArchive, ZipBomb
+from tickloom.errors import TickloomError
 
 PACKED: Final = 1 << 16
 UNPACKED: Final = 1 << 19
@@ -45,7 +46,8 @@ def open_member(path: Path, name: str, member: str | None) -> Iterator[Iterator[
     name    what to call it in an error
     member  the name that the member must have; None: any name that ends in .csv
 
-    Raises BadArchive and ZipBomb, also while the chunks are read.
+    Raises BadArchive and ZipBomb, also while the chunks are read. A named error of whoever reads them is raised once
+    the rest has turned out undamaged.
     """
     _check_end(path, name)
     with ExitStack() as stack:
@@ -58,7 +60,15 @@ def open_member(path: Path, name: str, member: str | None) -> Iterator[Iterator[
             file.seek(sum(struct.unpack("<HH", file.read(4))), SEEK_CUR)
         except _DAMAGE as error:
             raise _damaged(name, error) from error
-        yield _chunks(file, name, info)
+        chunks = _chunks(file, name, info)
+        try:
+            yield chunks
+        except BadArchive:
+            raise
+        except TickloomError:  # what makes no sense may be damage, and that shows at the end alone, in the CRC-32
+            for _ in chunks:
+                pass
+            raise
 
 
 def _check_end(path: Path, name: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.download.adapters import archive as adapter
 from services.download.adapters.archive import open_member
-from services.download.domain.errors import BadArchive, ZipBomb
+from services.download.domain.errors import BadArchive, BadRow, ZipBomb
 from tests.services.download.sources import trade, zipped
 
 NAME = "BTCUSDT-trades-2024-01-05.csv"
@@ -63,6 +63,20 @@ def test_a_text_of_many_chunks_comes_out_whole(unpack):
 def test_t06_a_stream_that_is_not_what_the_directory_says_is_refused(unpack, packed, size, crc):
     with pytest.raises(BadArchive):
         unpack(forged(packed, size, crc))
+
+
+@pytest.mark.parametrize(("crc_xor", "said"), [(0, BadRow), (1, BadArchive)])
+def test_t06_a_row_that_makes_no_sense_is_called_damage_where_the_archive_is_damaged(tmp_path, crc_xor, said):
+    path = tmp_path / "a.zip"
+    path.write_bytes(forged(deflated(TEXT), len(TEXT), zlib.crc32(TEXT) ^ crc_xor))
+
+    def read() -> None:
+        with open_member(path, "a.zip", NAME) as chunks:
+            next(chunks)
+            raise BadRow("a.zip", 1, "no number")
+
+    with pytest.raises(said):
+        read()
 
 
 def test_t06_a_bomb_that_lies_about_its_size_never_fills_the_memory(tmp_path):
