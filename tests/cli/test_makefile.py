@@ -1,6 +1,7 @@
 """The Makefile: what a newcomer meets first."""
 
 import re
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,10 @@ from tests.conftest import REPOSITORY
 
 
 def make(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    # As from a shell: `make test` would otherwise make this a make within a make, which tells where it goes.
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", *words]
+    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False, timeout=60)
 
 
 def checkout(folder: Path) -> Path:
