@@ -1,7 +1,7 @@
 """The Makefile: what a newcomer meets first."""
 
-import re
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
