@@ -71,5 +71,5 @@ def test_ci_ends_with_the_tests() -> None:
     assert script.stat().st_mode & 0o111
     subprocess.run(["bash", "-n", str(script)], check=True)
     lines = script.read_text().splitlines()
-    assert lines[-1] == "exec make --no-print-directory test"
+    assert lines[-1] == "exec make test"
     assert "set -euo pipefail" in lines
