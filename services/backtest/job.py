@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from services.backtest.domain.metrics import Metrics
 from services.backtest.domain.selection import best_trial
 from services.backtest.remote import STAGE, run_batch, run_best
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.backtest import VERSION, BacktestRequest
+from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
 from tickloom.errors import InvalidRequest, MissingPartition
 from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
-from tickloom.identity import artifact_id, digest
+from tickloom.identity import digest
 from tickloom.lake import Lake, open_lake
 
 SMALL = 20_000_000
@@ -55,7 +55,7 @@ class BacktestJob:
         Raises InvalidRequest, BadPrices, UnknownArtifact, MissingPartition, CorruptFile.
         """
         lake = self._lake or open_lake()
-        request = _request(call)
+        request = request_of(call, STAGE, BacktestRequest, "a backtest trades one signals artifact")
         if found := lake.find(call.artifact_id):
             return found
         signals = lake.manifest(call.inputs[0])
@@ -142,21 +142,6 @@ class _Work:
     def _tell(self, done: int, rows: int, message: str) -> None:
         self._done, self._rows = self._done + done, self._rows + rows
         self._report.progress(self._done, len(self._batches) + len(self._symbols), self._rows, message)
-
-
-def _request(call: StageCall) -> BacktestRequest:
-    """Return the call's request. Raises InvalidRequest, also when the id is not that of this work."""
-    try:
-        request = BacktestRequest.model_validate(call.request)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "request"
-        raise InvalidRequest(field, first["msg"].removeprefix("Value error, ")) from None
-    if len(call.inputs) != 1:
-        raise InvalidRequest("inputs", f"a backtest trades one signals artifact, not {len(call.inputs)}")
-    if call.artifact_id != artifact_id(STAGE, VERSION, request.canonical(), call.inputs):
-        raise InvalidRequest("artifact_id", f"is not the id of this request over this input in version {VERSION}")
-    return request
 
 
 def _batches(lake: Lake, signals: Manifest) -> list[Batch]:

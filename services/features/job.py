@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from services.features.domain.errors import NotBars
 from services.features.remote import STAGE, make_symbol
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
+from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.features import VERSION, FeaturesRequest
-from tickloom.errors import InvalidRequest
 from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
-from tickloom.identity import artifact_id, digest
+from tickloom.identity import digest
 from tickloom.lake import Lake, open_lake
 
 SMALL_VALUES = 2_000_000
@@ -32,7 +30,7 @@ class FeaturesJob:
         Raises InvalidRequest, NotBars, UnknownArtifact, BarsIncomplete, BarsOutOfOrder, CorruptFile.
         """
         lake = self._lake or open_lake()
-        request = _request(call)
+        request = request_of(call, STAGE, FeaturesRequest, "features are computed over one bars artifact")
         made = lake.find(call.artifact_id)
         if made is None:
             bars = lake.manifest(call.inputs[0])
@@ -66,21 +64,6 @@ class FeaturesJob:
             rows += _rows(part.files)
             report.progress(len(parts), len(symbols), rows, tasks[index].name)
         return [parts[symbol] for symbol in symbols]
-
-
-def _request(call: StageCall) -> FeaturesRequest:
-    """Return the call's request. Raises InvalidRequest, also when the id is not that of this work."""
-    try:
-        request = FeaturesRequest.model_validate(call.request)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "features"
-        raise InvalidRequest(where, first["msg"].removeprefix("Value error, ")) from error
-    if len(call.inputs) != 1:
-        raise InvalidRequest("inputs", f"features are computed over one bars artifact, not {len(call.inputs)}")
-    if call.artifact_id != artifact_id(STAGE, VERSION, request.canonical(), call.inputs):
-        raise InvalidRequest("artifact_id", f"is not the id of this request over this input in version {VERSION}")
-    return request
 
 
 def _symbols(bars: Manifest) -> dict[str, list[FileEntry]]:

@@ -4,18 +4,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from services.signals.domain.grid import Combination, combinations
 from services.signals.domain.rules import Rules
 from services.signals.remote import STAGE, make_batch, numeric_columns
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
+from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.signals import VERSION, SignalsRequest
 from tickloom.errors import InvalidRequest, MissingPartition
 from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
-from tickloom.identity import artifact_id, digest
+from tickloom.identity import digest
 from tickloom.lake import Lake, open_lake
 
 BATCH = 32
@@ -37,7 +37,7 @@ class SignalsJob:
         UnknownParameter; and InvalidRequest, UnknownArtifact, MissingPartition, CorruptFile.
         """
         lake = self._lake or open_lake()
-        request = _request(call)
+        request = request_of(call, STAGE, SignalsRequest, "signals are made from one features artifact")
         if found := lake.find(call.artifact_id):
             return found
         rules, grid = Rules.of(request), combinations(request.parameters)
@@ -55,20 +55,6 @@ class SignalsJob:
                 inputs=call.inputs, files=tuple(files), facts=facts,
             )
         )  # fmt: skip
-
-
-def _request(call: StageCall) -> SignalsRequest:
-    try:
-        request = SignalsRequest.model_validate(call.request)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "request"
-        raise InvalidRequest(field, first["msg"].removeprefix("Value error, ")) from None
-    if len(call.inputs) != 1:
-        raise InvalidRequest("inputs", f"signals are made from one features artifact, not {len(call.inputs)}")
-    if call.artifact_id != artifact_id(STAGE, VERSION, request.canonical(), call.inputs):
-        raise InvalidRequest("artifact_id", f"is not the id of this request over this input in version {VERSION}")
-    return request
 
 
 def feature_tables(manifest: Manifest) -> dict[str, FileEntry]:

@@ -1,18 +1,15 @@
 """The viz stage: read a finished backtest, set its report, commit."""
 
-from pydantic import ValidationError
-
 from services.viz.adapters import inputs, page, pictures, tables
 from services.viz.domain import sheet
 from services.viz.domain.charts import chart_data
 from services.viz.domain.curve import curve_metrics
 from services.viz.domain.run import Run, SymbolRun
 from tickloom.contracts.artifact import FileEntry, Manifest
+from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.viz import VERSION, VizRequest
-from tickloom.errors import InvalidRequest
 from tickloom.http import Report
-from tickloom.identity import artifact_id
 from tickloom.lake import Lake, open_lake
 
 STAGE = "viz"
@@ -31,7 +28,7 @@ class VizJob:
         backtest or its parts do not fit together.
         """
         lake = self._lake or open_lake()
-        request = _request(call)
+        request = request_of(call, STAGE, VizRequest, "a report is drawn of one backtest")
         if found := lake.find(call.artifact_id):
             return found
         links = inputs.chain(lake, lake.manifest(call.inputs[0]))
@@ -82,18 +79,3 @@ class VizJob:
         ]
         report.progress(total, total, rows, "drew the pictures and tables")
         return files
-
-
-def _request(call: StageCall) -> VizRequest:
-    """Return the call's request. Raises InvalidRequest, also when the id is not that of this work."""
-    try:
-        request = VizRequest.model_validate(call.request)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "request"
-        raise InvalidRequest(field, first["msg"].removeprefix("Value error, ")) from None
-    if len(call.inputs) != 1:
-        raise InvalidRequest("inputs", f"a report is drawn of one backtest, not {len(call.inputs)}")
-    if call.artifact_id != artifact_id(STAGE, VERSION, request.canonical(), call.inputs):
-        raise InvalidRequest("artifact_id", f"is not the id of this request over this input in version {VERSION}")
-    return request
