@@ -14,10 +14,10 @@ export UV_NO_PROGRESS := 1
 unexport VIRTUAL_ENV
 unexport PYTHONPATH
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lint lock chaos bench clean distclean
+.PHONY: help setup demo up test check lint lock chaos fuzz bench bench-long bench-100m bench-64 clean distclean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install into .venv exactly what requirements.lock says; again only when that changes
 	@echo "setup: $(VENV) is what requirements.lock says"
@@ -45,7 +45,7 @@ up: $(STAMP) ## Start everything and keep it up (VENUE=sim where there is no int
 	@$(BIN)/tickloom up $(if $(VENUE),--venue $(VENUE))
 
 test: $(STAMP) ## Run the tests (PYTEST="-k bars -x" passes options on)
-	@$(BIN)/python -m pytest -m "not chaos" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not chaos and not fuzz" $(PYTEST)
 
 lint: $(STAMP) ## Check style, types and the walls between the parts
 	$(BIN)/ruff check .
@@ -64,8 +64,20 @@ lock: $(STAMP) ## Resolve the dependencies of pyproject.toml anew into requireme
 chaos: $(STAMP) ## The long campaign of kills
 	@$(BIN)/python -m pytest -m chaos $(PYTEST)
 
-bench: $(STAMP) ## Measure against pandas, polars and vectorbt
+fuzz: $(STAMP) ## The long campaign of texts for the parsers: 10,000, some minutes
+	@$(BIN)/python -m pytest -n 2 -m fuzz $(PYTEST)
+
+bench: $(STAMP) ## Measure against nine peers, from pandas to NautilusTrader
 	@$(BIN)/python -m benchmarks
+
+bench-long: $(STAMP) ## The same, and an archive of 50 million trades
+	@$(BIN)/python -m benchmarks --many 50000000
+
+bench-100m: $(STAMP) ## Send 100 million trades through download and bars by the gateway
+	@$(BIN)/python -m benchmarks.whole
+
+bench-64: $(STAMP) ## Time 64 combinations on a year of klines from POST to SUCCESS (needs TICKLOOM_IMPORT_DIR)
+	@$(BIN)/python -m benchmarks.latency
 
 clean: ## Remove what running and testing left behind; .tickloom and .venv stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist *.egg-info

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from api_gateway.models import PipelineRequest, ProblemView
-from api_gateway.routes import artifacts, health, pages, submit, tasks
+from api_gateway.routes import artifacts, health, pages, rechecks, submit, tasks
 from tickloom import __version__
 from tickloom.http import PROBLEM, LimitBody, Unauthorised, install_errors, problem_response
 from tickloom.ledger import LedgerUnavailable, ledger_url, migrate
@@ -85,7 +85,7 @@ def create_gateway() -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings().allowed_hosts.split(","), www_redirect=False)
     install_errors(app)
     app.add_exception_handler(OperationalError, _ledger_away)
-    for router in (submit.router, tasks.router, artifacts.router, health.router, pages.router):
+    for router in (submit.router, tasks.router, artifacts.router, rechecks.router, health.router, pages.router):
         app.include_router(router)
     app.mount("/static", pages.static, "static")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -1,20 +1,21 @@
 """What clients send to the gateway and what they get back."""
 
+from math import ceil, floor
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.backtest import BacktestRequest
-from tickloom.contracts.bars import BarsRequest
+from tickloom.contracts.backtest import NO_IMPACT_OF_CONTRACTS, BacktestRequest
+from tickloom.contracts.bars import BarsRequest, choice, inverse_fault
 from tickloom.contracts.base import Contract, RunOrArtifactId
 from tickloom.contracts.download import DownloadRequest
+from tickloom.contracts.events import BestTrial, Trials
 from tickloom.contracts.features import FeaturesRequest
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.contracts.stages import REQUESTS, STAGES
 from tickloom.contracts.viz import VizRequest
-
-State = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
+from tickloom.ledger.models import State
 
 
 def with_input(stage: str) -> type[Contract]:
@@ -53,12 +54,56 @@ class PipelineRequest(Contract):
     backtest: BacktestRequest | None = None
     viz: VizRequest | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_probed_here(cls, body: Any) -> Any:
+        if isinstance(body, dict) and "probe" in body:
+            raise ValueError("probe: is carried out by the command: tickloom run FILE, or tickloom probe FILE")
+        return body
+
     @model_validator(mode="after")
     def _has_no_gap(self) -> Self:
         given = [getattr(self, stage) is not None for stage in STAGES]
         if given != sorted(given, reverse=True):
             missing = STAGES[given.index(False)]
             raise ValueError(f"{missing}: this stage is left out, but a later one needs what it makes")
+        return self
+
+    @model_validator(mode="after")
+    def _features_are_of_bars_that_are_made(self) -> Self:
+        if self.bars is not None and self.features is not None:
+            try:
+                choice(self.bars.specs or (), self.features.bars)
+            except ValueError as error:
+                raise ValueError(f"features.bars: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _there_are_symbols_enough_to_hold(self) -> Self:
+        if self.download is None or self.backtest is None or self.backtest.portfolio is None:
+            return self
+        least, n = self.backtest.portfolio.limits.min_holdings, len(self.download.symbols or self.download.files)
+        if least > n:
+            text = f"{least} cannot be held: the download has {n} symbols"
+            raise ValueError(f"backtest.portfolio.limits.min_holdings: {text}")
+        return self
+
+    @model_validator(mode="after")
+    def _stop_is_of_features_that_are_made(self) -> Self:
+        stop = self.backtest.stop_loss if self.backtest is not None else None
+        if stop is not None and self.features is not None and (reason := stop.missing_from(self.features.columns())):
+            raise ValueError(f"backtest.stop_loss.column: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _inverse_futures_are_not_weighed_by_notional(self) -> Self:
+        if self.download.market != "coinm":
+            return self
+        for name, spec in self.bars.named().items() if self.bars is not None else ():
+            if fault := inverse_fault(spec):
+                raise ValueError(f"{f'bars.specs.{name}' if name else 'bars.spec'}.{fault[0]}: {fault[1]}")
+        if self.backtest is not None and self.backtest.impact is not None:
+            raise ValueError(f"backtest.impact: {NO_IMPACT_OF_CONTRACTS}")
         return self
 
     def chain(self) -> list[tuple[str, Contract]]:
@@ -89,6 +134,67 @@ class Accepted(Contract):
     status_url: str
 
 
+class Span(Contract):
+    """A number that is not known for sure."""
+
+    low: int
+    expected: int
+    high: int
+
+    @classmethod
+    def of(cls, low: float, expected: float, high: float) -> Self:
+        """Return the span of whole numbers that holds these."""
+        return cls(low=floor(low), expected=round(expected), high=ceil(high))
+
+
+class Seconds(Contract):
+    """A time that is not known for sure."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class StageEstimate(Contract):
+    """What a stage would cost. What is null is not known, and `how` says why."""
+
+    stage: str
+    cached: bool = Field(description="its artifact is there: nothing would be computed")
+    rows: Span | None = Field(description="bars or trades that it goes through, of all symbols")
+    trials: int | None = Field(description="parameter sets of each symbol, of signals and backtest")
+    memory_bytes: Span | None = Field(description="what it adds to the process of it that needs most")
+    seconds: Seconds | None
+    how: str = Field(description="how the rows are known, or why they are not")
+
+
+class Estimate(Contract):
+    """What a submission would come to. Nothing was queued or written."""
+
+    dry_run: Literal[True] = True
+    artifact_id: str = Field(description="the artifact that it would make")
+    rows: Span | None = Field(description="bars that the last stage goes through, of all symbols")
+    trials: int | None = Field(description="parameter sets of each symbol")
+    memory_bytes: Span | None = Field(description="of the stage that needs most")
+    seconds: Seconds | None = Field(description="of all stages")
+    how: str = Field(description="how the estimate is made")
+    stages: list[StageEstimate]
+
+
+class AcceptedList(Contract):
+    """Several tasks that are recorded."""
+
+    tasks: list[Accepted]
+
+
+class StaleView(Contract):
+    """The exchange has replaced an archive that this was made from. What was made stays as it is."""
+
+    since: str
+    detail: str
+    next: str = Field(description="what to do next")
+    archives: list[str] = Field(description="names of the archives that differ, at most 100")
+
+
 class StageStatus(Contract):
     """How far one stage is."""
 
@@ -99,11 +205,15 @@ class StageStatus(Contract):
     total: int = Field(description="partitions in all; 0 while not known")
     rows: int
     rows_per_s: float | None
+    seconds_left: float | None = Field(description="at the rate of this attempt; null while not known")
+    trials: Trials | None = Field(description="of a search: how many trials are finished")
+    best: BestTrial | None = Field(description="of a search: the best trial so far")
     message: str
     warnings: list[str]
     attempt: int
     cached: bool = Field(description="the artifact was there already")
     artifact_id: str
+    stale: StaleView | None = Field(description="what its artifact was made from has been replaced since")
     error: dict[str, Any] | None
     started: str | None
     finished: str | None
@@ -120,9 +230,13 @@ class TaskStatus(Contract):
     progress: Annotated[float, Field(ge=0, le=1, description="of the whole task")]
     rows: int
     rows_per_s: float | None
+    seconds_left: float | None = Field(description="of that stage; null while not known")
+    trials: Trials | None = Field(description="of its backtest: how many trials are finished")
+    best: BestTrial | None = Field(description="of its backtest: the best trial so far")
     message: str
     warnings: list[str]
     artifact_id: str
+    stale: StaleView | None = Field(description="what the artifact was made from has been replaced since")
     error: dict[str, Any] | None
     created: str
     finished: str | None
@@ -145,10 +259,12 @@ class LineageStep(Contract):
     files: int
     rows: int
     bytes: int
+    stale: StaleView | None
 
 
 class ArtifactView(Contract):
     """An artifact: its manifest, and what it was made from."""
 
     manifest: Manifest
+    stale: StaleView | None = Field(description="what it was made from has been replaced since")
     lineage: list[LineageStep] = Field(description="nearest first, down to the download")

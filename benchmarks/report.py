@@ -1,60 +1,74 @@
-"""From samples to results.md: medians, ratios to ours, the machine, the versions, how to repeat."""
+"""From samples to results.md: goals, medians, ratios to ours, the machine, the versions, how to repeat."""
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-OURS = "tickloom"
-WHAT = {
-    "ingest": "Ours refuses bad rows, keeps exact decimals, drops and counts duplicates, finds gaps, writes page "
-    "checksums and a SHA-256 of each file, and syncs each to disk: waiting for the disk is wall time, not CPU time. "
-    "The peers check nothing and keep float64.",
-    "bars_in_memory": "Ours sums integers, so the bars are exact and the same for any cut of the trades; the peers sum "
-    "float64. Both make open, high, low, close, volume, notional, count, buy volume and buy notional.",
-    "bars_from_parquet": "Each reads the files that it wrote. Ours verifies page checksums.",
-    "grid": "SMA x SMA with an EMA filter, a spread, stop, slippage and commission. Ours parses SQL rules and makes 16 "
-    "metrics a combination; vectorbt is given arrays and makes five.",
-}
+from benchmarks.tasks import OURS, Task
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What one call cost."""
+class Goal:
+    """What a number should be: at least `least`, or at most `most`."""
 
-    wall_s: float
-    cpu_s: float
-
-
-@dataclass
-class Task:
-    """A task, its size in units, and the samples of each contender, one per round."""
-
-    function: str
-    title: str
+    what: str
+    found: float
     unit: str
-    size: int
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it is."""
+        return (self.least is None or self.found >= self.least) and (self.most is None or self.found <= self.most)
+
+    def row(self) -> str:
+        """Return its row of the table."""
+        wanted = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+        return (
+            f"| {self.what} | {wanted} {self.unit}".rstrip()
+            + f" | {_number(self.found)} | {'yes' if self.met else '**no**'} |"
+        )
 
 
-def ratios(task: Task, name: str) -> list[float]:
-    """Return, round by round, the CPU time of a contender over ours in the same round."""
-    return [a.cpu_s / b.cpu_s for a, b in zip(task.samples[name], task.samples[OURS], strict=True)]
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _rows(task: Task) -> list[str]:
     rows = []
     for name, samples in task.samples.items():
-        cpu, wall = median(s.cpu_s for s in samples), median(s.wall_s for s in samples)
-        times = ratios(task, name)
-        wall_ratio = median(a.wall_s / b.wall_s for a, b in zip(samples, task.samples[OURS], strict=True))
-        ratio = "1" if name == OURS else f"**{median(times):.1f}** ({min(times):.1f} to {max(times):.1f})"
-        rows.append(
-            f"| {name} | {cpu:.3f} | {wall:.3f} | {task.size / cpu / 1e6:,.1f} | {ratio} | "
-            f"{'1' if name == OURS else f'{wall_ratio:.1f}'} |"
-        )
+        cells = [f"{median(getattr(s, cost) for s in samples):.3f}" for cost in ("cpu_s", "wall_s")]
+        cells.append(_number(task.rate(name) / 1e6))
+        if name == OURS:
+            cells += ["1", "1"]
+        else:
+            times = task.ratios(name)
+            cells.append(f"**{_number(median(times))}** ({_number(min(times))} to {_number(max(times))})")
+            cells.append(_number(median(task.ratios(name, "wall_s"))))
+        if task.fresh:
+            cells.append(f"{task.rss_mb(name):,.0f}")
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
+
+
+def _section(task: Task) -> list[str]:
+    sizes = set(task.sizes.values())
+    size = f"{sizes.pop():,}" if len(sizes) == 1 else ", ".join(f"{name} {n:,}" for name, n in task.sizes.items())
+    head = ["", "CPU s", "wall s", f"M {task.unit} per CPU s", "CPU ratio", "wall ratio"]
+    head += ["peak RSS MB"] if task.fresh else []
+    return [
+        f"## {task.title}",
+        "",
+        f"{size} {task.unit}. {task.about}",
+        "",
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
+        *_rows(task),
+        "",
+    ]
 
 
 def machine() -> str:
@@ -70,30 +84,25 @@ def machine() -> str:
     return f"{model}, {cpus}, {platform.system()}, Python {platform.python_version()}"
 
 
-def render(tasks: list[Task], notes: list[str], versions: dict[str, str], rounds: int, seconds: float) -> str:
+def render(
+    tasks: list[Task], goals: list[Goal], notes: list[str], versions: dict[str, str], rounds: int, seconds: float
+) -> str:
     """Return results.md."""
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench`; run it again to repeat. What counts are the ratios: absolute times depend on the",
-        f"machine and on its neighbours. Medians of {rounds} interleaved rounds, every process warm, results compared",
-        "before timing. CPU seconds are those of all threads of a process. The ratio is a contender's CPU time over",
-        "ours in the same round, with the lowest and the highest round in brackets: above 1, we are faster.",
+        f"machine and on its neighbours. Medians of {rounds} interleaved rounds, results compared before timing. CPU",
+        "seconds are those of all threads of a process. The ratio is a contender's CPU time over ours, per unit and in",
+        "the same round, with the lowest and the highest round in brackets: above 1, we are faster.",
         "",
         f"Machine: {machine()}.",
         f"Versions: {', '.join(f'{name} {text}' for name, text in versions.items())}.",
         f"The whole run took {seconds:.0f} s.",
         "",
     ]
+    if goals:
+        lines += ["| goal | wanted | found | met |", "|---|---|---|---|", *(goal.row() for goal in goals), ""]
     for task in tasks:
-        lines += [
-            f"## {task.title}",
-            "",
-            f"{task.size:,} {task.unit}. {WHAT[task.function]}",
-            "",
-            f"| | CPU s | wall s | M {task.unit} per CPU s | CPU ratio | wall ratio |",
-            "|---|---|---|---|---|---|",
-            *_rows(task),
-            "",
-        ]
+        lines += _section(task)
     return "\n".join([*lines, "## Do they do the same?", "", *(f"- {note}" for note in notes), ""])

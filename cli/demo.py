@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import runfile
+from cli.certificate import grade_line
 from cli.output import console, number, print_json, table
 from cli.supervisor import Supervisor
 from tickloom.client import Client, Status
@@ -36,6 +37,7 @@ class Outcome:
 
     status: Status
     results: dict[str, Any]
+    certificates: list[dict[str, Any]]
     report: Path
     seconds: float
 
@@ -93,12 +95,13 @@ def _pipeline(*, as_json: bool) -> Outcome:
             with Bars() as bars:
                 status = run.wait(progress=bars.show)
         report = run.report(settings().home.resolve() / "reports" / CONFIG.stem)
-        return Outcome(status, run.results(), report, time.monotonic() - begun)
+        return Outcome(status, run.results(), run.certificates(), report, time.monotonic() - begun)
 
 
 def _tell(outcome: Outcome, seconds: float, *, as_json: bool) -> None:
     if as_json:
         found = {"task_id": outcome.status["task_id"], "report": str(outcome.report), "results": outcome.results}
+        found["grades"] = {f"{one['symbol']} {one['month']}": one["grade"] for one in outcome.certificates}
         print_json(found | {"seconds": round(seconds, 2), "pipeline_seconds": round(outcome.seconds, 2)})
         return
     best = outcome.results["best"]
@@ -108,6 +111,9 @@ def _tell(outcome: Outcome, seconds: float, *, as_json: bool) -> None:
     title = f"best of {outcome.results['n_combos']} combinations by {outcome.results['objective']}"
     table(title, ["", *(f">{symbol}" for symbol in best)], rows)
     out = console()
+    for symbol in best:
+        grades = [str(record["grade"]) for record in outcome.certificates if record["symbol"] == symbol]
+        out.print(grade_line(symbol, grades), markup=False, highlight=False)
     for warning in outcome.status["warnings"]:
         out.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"report  {outcome.report}", markup=False, highlight=False, soft_wrap=True)

@@ -20,6 +20,14 @@ app = typer.Typer(
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the progress until it ends.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell the rows, trials, memory and time it would take.")]
+Pipeline = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A pipeline as YAML or JSON, as in configs/. Of several files the later replace sections of the earlier.",
+        show_default=False,
+    ),
+]
 Venue = Literal["binance", "sim"]
 
 
@@ -64,14 +72,23 @@ def demo(as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A pipeline as YAML or JSON, as in configs/.", show_default=False)],
+    files: Pipeline,
     follow: Follow = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Submit a whole pipeline."""
-    from cli import tasks
+    """Submit a whole pipeline. With `probe` in it, wait to its end, look for look-ahead, then draw the report."""
+    from cli import pipelines, probed, tasks
 
-    tasks.submitted(client().pipeline(file), follow=follow, as_json=as_json)
+    body = pipelines.sections(files)
+    if dry_run:
+        body.pop("probe", None)
+        tasks.show_estimate(client().estimate(body), as_json=as_json)
+        return
+    if "probe" in body:
+        raise typer.Exit(probed.run(client(), body, as_json=as_json))
+    source = files[0] if len(files) == 1 else body  # as it stands, so that the gateway can say where it is wrong
+    tasks.submitted(client().pipeline(source), follow=follow, as_json=as_json)
 
 
 @app.command()
@@ -80,12 +97,16 @@ def submit(
     request: Annotated[str, typer.Argument(help="The request: JSON, or the path of a JSON or YAML file.")] = "{}",
     source: Annotated[str, typer.Option("--input", "-i", help="The task or artifact that it works on.")] = "",
     follow: Follow = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Submit one stage."""
     from cli import tasks
 
     body = tasks.read_request(stage, request)
+    if dry_run:
+        tasks.show_estimate(client().estimate(body, stage=stage, input=source), as_json=as_json)
+        return
     tasks.submitted(client().submit(stage, body, input=source), follow=follow, as_json=as_json)
 
 
@@ -135,6 +156,16 @@ def show(
 
 
 @app.command()
+def certificate(
+    id: Annotated[str, typer.Argument(help="A task or an artifact, of any stage.")], as_json: Json = False
+) -> None:
+    """Show how good the data behind a result are, in grades from A to F."""
+    from cli.certificate import show
+
+    show(client().certificates(id), as_json=as_json)
+
+
+@app.command()
 def cancel(id: Annotated[str, typer.Argument(help="A task.")], as_json: Json = False) -> None:
     """Revoke a task for good. What it finished before stays for others."""
     task = client().cancel(id)
@@ -142,6 +173,35 @@ def cancel(id: Annotated[str, typer.Argument(help="A task.")], as_json: Json = F
         print_json(task)
     else:
         print(f"task {id} is {task['state']}")
+
+
+@app.command()
+def recheck(
+    id: Annotated[str, typer.Argument(help="A task (32 digits) or an artifact (64).")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every download that is not stale.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="With --all: how many at most.")] = 100,
+    follow: Follow = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the exchange whether the archives behind a result are still the same; if not, it is marked stale."""
+    from cli import tasks
+
+    tasks.recheck(client(), id, everything=everything, limit=limit, follow=follow, as_json=as_json)
+
+
+@app.command()
+def probe(
+    files: Pipeline,
+    cuts: Annotated[
+        int, typer.Option(help="Moments at which the data are cut; each is two runs.", min=1, max=1000)
+    ] = 12,
+    seed: Annotated[int, typer.Option(help="The same seed, the same cuts.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Look for look-ahead: run the stages again on data that are cut, and compare all that was known by then."""
+    from cli.lookahead.command import run
+
+    raise typer.Exit(run(files, cuts=cuts, seed=seed, as_json=as_json))
 
 
 @app.command()

@@ -7,10 +7,10 @@ from typing import Any
 
 from api_gateway.body import parse_yaml
 from cli.output import console, number, print_json, size, table
-from tickloom.client import Run, RunFailed, Status
+from tickloom.client import Client, Run, RunFailed, Status
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import InvalidRequest
-from tickloom.progress import Bars, note, rate
+from tickloom.progress import Bars, left, note, rate
 
 
 def read_request(stage: str, text: str) -> dict[str, Any]:
@@ -40,6 +40,33 @@ def submitted(run: Run, *, follow: bool, as_json: bool) -> None:
     print(f"task {run.id}{again}\nfollow it: tickloom status {run.id} --follow")
 
 
+def show_estimate(estimate: dict[str, Any], *, as_json: bool) -> None:
+    """Print what a submission would come to."""
+    if as_json:
+        print_json(estimate)
+        return
+    rows = [_costs(one["stage"], one, one["how"]) for one in estimate["stages"]]
+    rows.append(_costs("all", estimate, ""))
+    table("", ["stage", ">rows", ">trials", ">memory", ">time", "how the rows are known"], rows)
+    console().print(estimate["how"], markup=False, highlight=False)
+
+
+def _costs(name: str, costs: dict[str, Any], how: str) -> list[str]:
+    """Return a line of an estimate: what is expected, and the bounds."""
+    if costs.get("cached"):
+        return [name, "", "", "", "", "found, nothing to do"]
+    rows, memory, seconds = costs["rows"], costs["memory_bytes"], costs["seconds"]
+    counted = "?" if rows is None else number(rows["expected"])
+    if rows is not None and rows["low"] != rows["high"]:
+        counted += f" ({number(rows['low'])} to {number(rows['high'])})"
+    return [
+        *(name, counted, number(costs["trials"]) if costs["trials"] else ""),
+        "?" if memory is None else f"{size(memory['expected'])} (to {size(memory['high'])})",
+        "?" if seconds is None else f"{seconds['expected']:.1f} s ({seconds['low']:.1f} to {seconds['high']:.1f})",
+        how,
+    ]
+
+
 def follow(run: Run, *, as_json: bool) -> None:
     """Show a task's progress until it ends. Raises RunFailed."""
     _follow(run, as_json=as_json)
@@ -64,6 +91,29 @@ def _follow(run: Run, *, as_json: bool) -> None:
     print(f"task {run.id} is {status['state']}; artifact {status['artifact_id']}")
 
 
+def recheck(client: Client, id: str, *, everything: bool, limit: int, follow: bool, as_json: bool) -> None:
+    """Have archives compared with what the exchange serves now. Raises RunFailed, InvalidRequest."""
+    if everything == bool(id):
+        raise InvalidRequest("id", "name a task or an artifact, or say --all")
+    if everything:
+        started = client.recheck_all(limit)
+    else:
+        started = [client.recheck(id if len(id) == 64 else client.run(id).artifact_id())]
+    if follow:
+        for run in started:
+            _follow(run, as_json=as_json)
+            if not as_json:
+                facts = client.artifact(run.artifact_id())["manifest"]["facts"]
+                print(f"{facts['archives']:,} archives compared: {len(facts['changed']):,} are other ones now")
+        return
+    if as_json:
+        print_json([{"task_id": run.id, "created": run.created, "status_url": f"/status/{run.id}"} for run in started])
+        return
+    for run in started:
+        print(f"task {run.id}" + ("" if run.created else " (it was under way)"))
+    print("what has changed will be marked stale; see it: tickloom ls")
+
+
 def show_task(status: Status, *, as_json: bool) -> None:
     """Print a task and its stages."""
     if as_json:
@@ -74,12 +124,12 @@ def show_task(status: Status, *, as_json: bool) -> None:
     out.print(f"{status['task_id']}  {status['state']}  {head}", markup=False, highlight=False)
     rows = [
         [
-            *(stage["stage"], stage["state"], f"{stage['progress']:.0%}", rate(stage["rows_per_s"]), note(stage)),
-            stage["artifact_id"],
+            *(stage["stage"], stage["state"], f"{stage['progress']:.0%}", rate(stage["rows_per_s"])),
+            *(left(stage.get("seconds_left")), note(stage), stage["artifact_id"]),
         ]
         for stage in status["stages"]
     ]
-    table("", ["stage", "state", ">done", ">rate", "note", "artifact"], rows)
+    table("", ["stage", "state", ">done", ">rate", ">left", "note", "artifact"], rows)
     for warning in status["warnings"]:
         out.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     if error := status["error"]:
@@ -94,7 +144,8 @@ def show_list(tasks: list[Status], *, as_json: bool) -> None:
         return
     rows = [
         [
-            *(task["task_id"], task["state"], f"{task['progress']:.0%}", task["created"][5:16].replace("T", " ")),
+            *(task["task_id"], task["state"] + (", stale" if task.get("stale") else ""), f"{task['progress']:.0%}"),
+            task["created"][5:16].replace("T", " "),
             f"{task['kind']} {task['name']}".strip(),
         ]
         for task in tasks
@@ -110,6 +161,9 @@ def show_artifact(view: dict[str, Any], *, as_json: bool) -> None:
     manifest = view["manifest"]
     out = console()
     out.print(f"{manifest['stage']} artifact {manifest['id']}", markup=False, highlight=False)
+    if stale := view.get("stale"):
+        out.print(f"stale: {stale['detail']}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"next:  {stale['next']}", markup=False, highlight=False, soft_wrap=True)
     out.print(json.dumps(manifest["request"], ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
     rows = [
         [entry["name"], number(entry.get("rows")), size(entry["bytes"]), entry["sha256"][:16]]

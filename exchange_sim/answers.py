@@ -30,11 +30,11 @@ class Patience:
         self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def is_over(self, url: str) -> bool:
-        """Count one request; tell whether the URL has been refused often enough."""
+    def is_over(self, url: str, at_first: int = _REFUSED_AT_FIRST) -> bool:
+        """Count one request; tell whether there were more than `at_first`: the URL's fault is over then."""
         with self._lock:
             self._seen[url] += 1
-            return self._seen[url] > _REFUSED_AT_FIRST
+            return self._seen[url] > at_first
 
 
 def refused(request: Request, dataset: Dataset, fault: str, patience: Patience) -> Response | None:

@@ -1,4 +1,4 @@
-"""The simulator's HTTP face: `/data`, `/api/v3`, and the same two below `/datasets/{dataset}`.
+"""The simulator's HTTP face: `/data`, `/api/v3`, `/fapi/v1`, and the same below `/datasets/{dataset}`.
 
 A dataset is a part of the URL, so one simulator serves every market and every fault at once, and keeps nothing that
 would change a byte.
@@ -6,6 +6,7 @@ would change a byte.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,12 +20,14 @@ from exchange_sim.config import SimSettings
 from exchange_sim.dataset import BadDataset, Dataset, parse_dataset
 from exchange_sim.mounts import find_archive, mounted_symbols, own_checksum
 from exchange_sim.names import ArchiveName, parse_archive_path
+from exchange_sim.symbols import Market
 from tickloom.settings import settings as tickloom_settings
 
 _METHODS = ["GET", "HEAD"]
 _READS = {
     "klines": {"symbol", "interval", "startTime", "endTime", "timeZone", "limit"},
     "aggTrades": {"symbol", "fromId", "startTime", "endTime", "limit"},
+    "historicalTrades": {"symbol", "fromId", "limit"},
     "exchangeInfo": {"symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"},
     "ping": set[str](),
     "time": set[str](),
@@ -57,16 +60,20 @@ class Exchange:
         missing = fault == "not_found" or (is_checksum and fault == "checksum_missing")
         if missing or not published or not is_listed(archive):
             return answers.no_such_key(path)
+        if fault == "republished" and self._patience.is_over(f"{dataset}/{archive.path}", made.republish_after):
+            made = replace(made, fault="", fault_on="")
         stored = self.store.get(made, archive)
         if is_checksum:
             return _checksum(stored.sha256, archive, fault)
         spoilt = answers.spoilt_body(request, stored.path, fault, self._settings)
         return spoilt or answers.archive_answer(stored, archive.complete_on())
 
-    def api(self, request: Request, dataset: str, endpoint: str) -> Response:
-        """Answer a request below `/api/v3/`."""
-        if endpoint not in _READS:
+    def api(self, request: Request, dataset: str, endpoint: str, market: Market) -> Response:
+        """Answer a request below `/api/v3/` (spot), `/fapi/v1/` (USD-M) or `/dapi/v1/` (COIN-M)."""
+        if endpoint not in rest.WEIGHTS[market]:
             return Response(status_code=404)
+        if market != "spot" and endpoint == "historicalTrades":
+            return answers.exchange_error(401, -2014, "API-key format invalid.")
         mounted = dataset in self._settings.mounts
         made = parse_dataset(dataset) if dataset and not mounted else Dataset()
         fault = made.fault_for(endpoint)
@@ -74,11 +81,11 @@ class Exchange:
             refusal = answers.refused(request, made, fault, self._patience)
             if refusal is not None:
                 return refusal
-        headers = {"X-MBX-USED-WEIGHT-1M": str(rest.WEIGHTS[endpoint])}
+        headers = {"X-MBX-USED-WEIGHT-1M": str(rest.WEIGHTS[market][endpoint])}
         try:
-            query = rest.Query.read(request.query_params.multi_items(), _READS[endpoint])
-            unit = request.headers.get("x-mbx-time-unit", "MILLISECOND").upper()
-            body = self._call(endpoint, dataset if mounted else "", made, query, unit == "MICROSECOND")
+            query = rest.Query.read(request.query_params.multi_items(), _READS[endpoint], market)
+            fine = market == "spot" and request.headers.get("x-mbx-time-unit", "").upper() == "MICROSECOND"
+            body = self._call(endpoint, dataset if mounted else "", made, query, fine)
         except rest.ExchangeError as error:
             return answers.exchange_error(400, error.code, error.message, headers)
         return JSONResponse(body, headers=headers)
@@ -92,8 +99,8 @@ class Exchange:
             return rest.exchange_info(query, listed, today)
         if mount:
             raise rest.ExchangeError(-1020, "This dataset is a folder of archives: it has no REST history.")
-        call = rest.klines if endpoint == "klines" else rest.agg_trades
-        return call(made, query, today, microseconds)
+        calls = {"klines": rest.klines, "aggTrades": rest.agg_trades, "historicalTrades": rest.historical_trades}
+        return calls[endpoint](made, query, today, microseconds)
 
     def _mounted(self, dataset: str, archive: ArchiveName, is_checksum: bool) -> Response | None:
         stored = find_archive(self._settings.mounts[dataset], archive)
@@ -134,15 +141,27 @@ def _router(exchange: Exchange) -> APIRouter:
 
     def api(request: Request, endpoint: str, dataset: str = "") -> Response:
         """Serve REST history."""
-        return exchange.api(request, dataset, endpoint)
+        return exchange.api(request, dataset, endpoint, "spot")
+
+    def fapi(request: Request, endpoint: str, dataset: str = "") -> Response:
+        """Serve REST history of USD-M futures."""
+        return exchange.api(request, dataset, endpoint, "um")
+
+    def dapi(request: Request, endpoint: str, dataset: str = "") -> Response:
+        """Serve REST history of COIN-M futures."""
+        return exchange.api(request, dataset, endpoint, "cm")
 
     def mount(path: str, call: Callable[..., Response]) -> None:
         router.add_api_route(path, call, methods=_METHODS, response_class=Response)
 
     mount("/data/{path:path}", data)
     mount("/api/v3/{endpoint}", api)
+    mount("/fapi/v1/{endpoint}", fapi)
+    mount("/dapi/v1/{endpoint}", dapi)
     mount("/datasets/{dataset}/data/{path:path}", data)
     mount("/datasets/{dataset}/api/v3/{endpoint}", api)
+    mount("/datasets/{dataset}/fapi/v1/{endpoint}", fapi)
+    mount("/datasets/{dataset}/dapi/v1/{endpoint}", dapi)
     return router
 
 

@@ -188,7 +188,7 @@ def csv_chunks(dataset: Dataset, archive: ArchiveName, fault: str = "") -> Itera
 
 
 def _table_chunks(table: Table, dataset: Dataset, archive: ArchiveName, fault: str, n: int) -> Iterator[bytes]:
-    if table.n_rows == 0:
+    if table.n_rows == 0 or (fault == "day_missing" and n == 1):
         return
     rng = random_stream(dataset.seed, archive.symbol, _FAULT_STREAM, archive.first_day.toordinal() + n)
     plan = plan_rows(fault, archive.kind, table.n_rows, n == 0, rng)

@@ -10,8 +10,10 @@ import numpy as np
 
 from exchange_sim.calendar import I64
 from exchange_sim.intervals import Grid
+from exchange_sim.symbols import Rules
 from exchange_sim.trades import Day
 
+BASE_PLACES = 8
 _SAFE = float(2**62)
 
 
@@ -22,7 +24,7 @@ class Bars:
     ts_open, ts_next                microseconds; the bar is [ts_open, ts_next)
     open_, high, low, close         ticks
     volume, taker_volume            lots
-    quote_volume, taker_quote       tick-lots
+    quote_volume, taker_quote       tick-lots; of inverse futures base currency, in units of 10**-BASE_PLACES
     count                           trades
     """
 
@@ -47,7 +49,21 @@ class Bars:
         return Bars(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def day_bars(day: Day, grid: Grid) -> Bars:
+def amounts(price: I64, quantity: I64, rules: Rules) -> I64:
+    """Return what is exchanged for a quantity at a price: quote currency in tick-lots.
+
+    For contracts it is base currency, in units of 10**-BASE_PLACES, rounded half up.
+    """
+    if not rules.contract:
+        return price * quantity
+    worth = rules.contract * 10 ** (BASE_PLACES + rules.price_places)
+    if float(np.max(quantity, initial=0)) * worth > _SAFE / 2:
+        raise OverflowError("an amount does not fit in 64 bits: use a smaller trades_per_day")
+    rounded: I64 = (2 * quantity * worth + price) // (2 * price)
+    return rounded
+
+
+def day_bars(day: Day, grid: Grid, rules: Rules) -> Bars:
     """Return the bars of one day that have trades. The interval is at most a day."""
     opens = grid.open_of(day.ts)
     starts = _starts(opens)
@@ -62,10 +78,10 @@ def day_bars(day: Day, grid: Grid) -> Bars:
         np.minimum.reduceat(price, starts),
         price[ends],
         _sums(quantity, starts),
-        _sums(price * quantity, starts),
+        _sums(amounts(price, quantity, rules), starts),
         _sums(day.fills, starts),
         _sums(taken, starts),
-        _sums(price * taken, starts),
+        _sums(amounts(price, taken, rules), starts),
     )
 
 

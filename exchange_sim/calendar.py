@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from exchange_sim.symbols import SYMBOLS, Market, Symbol
 
 HORIZON = date(2100, 1, 1)
-FIRST_ID: dict[Market, int] = {"spot": 0, "um": 1}
+FIRST_ID: dict[Market, int] = {"spot": 0, "um": 1, "cm": 1}
 _ALPHA, _BETA = 0.08, 0.88
 _REVERSION = 1 / 400  # per day
 _LARGEST_MOVE = 0.25  # log return of one day
 _FEWEST_TICKS = 150  # no close is lower: one tick stays a small step
 _T_DF = 4.0
-_MARKET_STREAM: dict[Market, int] = {"spot": 1, "um": 2}
+_MARKET_STREAM: dict[Market, int] = {"spot": 1, "um": 2, "cm": 3}
 _WALK_STREAM = 0
 
 I64 = NDArray[np.int64]
@@ -81,7 +81,7 @@ def calendar(seed: int, trades_per_day: int, symbol: str, market: Market) -> Cal
     if rules is None:
         raise KeyError(f"{symbol} is not listed on {market}")
     prices, vol = _daily_walk(seed, spec)
-    skipped = (rules.listed - spec.spot.listed).days
+    skipped = (rules.listed - spec.listed).days
     prices, vol = prices[skipped:], vol[skipped:]
     rng = random_stream(seed, symbol, _MARKET_STREAM[market], 0)
     n_days = vol.size
@@ -96,8 +96,8 @@ def calendar(seed: int, trades_per_day: int, symbol: str, market: Market) -> Cal
 
 @lru_cache(maxsize=32)
 def _daily_walk(seed: int, spec: Symbol) -> tuple[F64, F64]:
-    """Return the prices (n_days + 1,) at the ends of days and the volatilities (n_days,), from the spot listing on."""
-    n_days = (HORIZON - spec.spot.listed).days
+    """Return the prices (n_days + 1,) at the ends of days and the volatilities (n_days,), from the first listing on."""
+    n_days = (HORIZON - spec.listed).days
     rng = random_stream(seed, spec.name, _WALK_STREAM, 0)
     shocks = (rng.standard_t(_T_DF, n_days) / math.sqrt(_T_DF / (_T_DF - 2))).tolist()
     level, log_price = math.log(spec.level), math.log(spec.first_price)

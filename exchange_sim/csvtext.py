@@ -2,7 +2,8 @@
 
 Spot: eight decimals, `True`/`False`, no header, milliseconds before 2025 and microseconds from then on. USD-M: decimals
 without trailing zeros, `true`/`false`, milliseconds, a header in files published since 2022 (klines from May, trades
-from 11 August).
+from 11 August). COIN-M: as USD-M, but quantities are contracts, and where the others have amounts of the quote currency
+it has the base currency, whatever the header of klines calls it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from exchange_sim.bars import Bars
+from exchange_sim.bars import BASE_PLACES, Bars, amounts
 from exchange_sim.calendar import I64
 from exchange_sim.names import ArchiveName, Kind
 from exchange_sim.symbols import Market, Rules
@@ -45,7 +46,7 @@ class Form:
 
     @property
     def quote_places(self) -> int:
-        return self.rules.price_places + self.rules.quantity_places
+        return BASE_PLACES if self.rules.contract else self.rules.price_places + self.rules.quantity_places
 
     def decimals(self, units: I64, places: int) -> pl.Series:
         """Return units of 10**-places as text or exact decimals that print as this market writes them."""
@@ -74,10 +75,12 @@ def form_of(archive: ArchiveName, rules: Rules, fault: str) -> Form:
     if fault in ("microseconds", "milliseconds"):
         microseconds = fault == "microseconds"
     # Old files were never made again, so what counts is the last day in the file.
-    headed = archive.market == "um" and archive.end_day > _HEADER_SINCE[archive.kind]
+    headed = archive.market != "spot" and archive.end_day > _HEADER_SINCE[archive.kind]
     if fault in ("header_present", "header_absent"):
         headed = fault == "header_present"
     header = _HEADERS[archive.kind] if headed else ""
+    if archive.market == "cm" and archive.kind == "trades":
+        header = header.replace("quote_qty", "base_qty")
     if header and archive.market == "spot" and archive.kind != "klines":
         header += ",is_best_match"
     return Form(archive.market, rules, microseconds, header)
@@ -113,7 +116,7 @@ class TradesTable:
             "id": pl.Series(rows + day.first_trade),
             "price": form.decimals(price, form.rules.price_places),
             "quantity": form.decimals(quantity, form.rules.quantity_places),
-            "quote": form.decimals(price * quantity, form.quote_places),
+            "quote": form.decimals(amounts(price, quantity, form.rules), form.quote_places),
             "time": pl.Series(form.times(day.ts[event])),
             "maker": form.flags(day.side[event] < 0),
         }

@@ -13,7 +13,8 @@ MAX_SEED = 2**63 - 1
 MIN_TRADES, MAX_TRADES = 10, 5_000_000
 MAX_RETRY_AFTER = 3600
 _FAULT_ON = re.compile(r"[\w.-]{1,64}")
-_KEYS = ("seed", "trades_per_day", "fault", "fault_on", "retry_after")
+MAX_REPUBLISH_AFTER = 1_000_000
+_KEYS = ("seed", "trades_per_day", "fault", "fault_on", "retry_after", "republish_after")
 
 
 class BadDataset(ValueError):
@@ -24,11 +25,12 @@ class BadDataset(ValueError):
 class Dataset:
     """A made market: a seed, a size, and at most one fault.
 
-    seed            0 .. 2**63 - 1
-    trades_per_day  mean number of trades of a symbol-day, 10 .. 5,000,000; single days have 0.5 to 1.5 times that
-    fault           a name in `faults.FAULTS`, or empty
-    fault_on        substring of the archive names that have the fault; empty: all of them
-    retry_after     seconds in the Retry-After header of the faults that send one; None: the fault's own
+    seed             0 .. 2**63 - 1
+    trades_per_day   mean number of trades of a symbol-day, 10 .. 5,000,000; single days have 0.5 to 1.5 times that
+    fault            a name in `faults.FAULTS`, or empty
+    fault_on         substring of the archive names that have the fault; empty: all of them
+    retry_after      seconds in the Retry-After header of the faults that send one; None: the fault's own
+    republish_after  requests for an archive or its CHECKSUM after which the fault `republished` serves the other one
     """
 
     seed: int = 7
@@ -36,6 +38,7 @@ class Dataset:
     fault: str = ""
     fault_on: str = ""
     retry_after: int | None = None
+    republish_after: int = 2
 
     def fault_for(self, name: str) -> str:
         """Return the fault that an archive or endpoint of this name has, or an empty string."""
@@ -64,6 +67,7 @@ def parse_dataset(text: str) -> Dataset:
         fault,
         fault_on,
         retry_after,
+        _number("republish_after", values.get("republish_after", "2"), 0, MAX_REPUBLISH_AFTER),
     )
 
 

@@ -17,9 +17,17 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "rows_duplicated": ("rows", "one row in fifty of each day comes twice, in a block right after the first"),
     "rows_shuffled": ("rows", "the rows of each day come in a random order"),
     "id_gap": ("rows", "one row in fifty of each day is missing, in a block"),
+    "id_hole": ("rows", "as id_gap, and REST does not know these rows either"),
+    "rows_changed": ("rows", "one row in fifty of each day, in a block, has another quantity (of a bar, volume)"),
+    "day_missing": ("rows", "a month's second day has no rows"),
+    "day_cut_short": ("rows", "the last fifth of each day is missing"),
     "sentinel_rows": ("rows", "aggTrades: three rows of each day repeat an id, price and quantity 0, ids -1"),
     "bad_row": ("rows", "the price (of a bar, the open) in the middle of the first day is NaN"),
     "foreign_rows": ("rows", "trades, aggTrades: the first three rows of the day after come at the end"),
+    "republished": (
+        "rows",
+        "another amount in the middle of the first day; replaced by the right archive after a while",
+    ),
     "microseconds": ("text", "times are in microseconds, whatever the market and the year"),
     "milliseconds": ("text", "times are in milliseconds, whatever the market and the year"),
     "header_present": ("text", "a header line, even on spot and in old files"),
@@ -47,6 +55,7 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "slow": ("body", "one byte a second; a Range that starts later is served"),
     "cut_off": ("body", "half of the body, then the connection closes; a Range that starts later is served"),
 }
+_NONE = np.empty(0, np.int64)
 _CHANGES_BYTES: frozenset[Layer] = frozenset({"rows", "text", "file"})
 
 
@@ -62,34 +71,44 @@ class RowPlan:
     rows       (n_written,)  indices into the table
     sentinels  positions among the written rows that become sentinel rows
     bad        positions among the written rows that lose their price
+    altered    positions among the written rows that have another amount
     """
 
     rows: I64
     sentinels: I64
     bad: I64
+    altered: I64
 
 
-_NONE = np.empty(0, np.int64)
+def block_of(n_rows: int) -> tuple[int, int]:
+    """Return the rows `[begin, end)` of a day that the faults with a block are about: one in fifty. n_rows > 0."""
+    begin = n_rows // 3
+    return begin, min(begin + max(1, n_rows // 50), n_rows)
 
 
 def plan_rows(fault: str, kind: str, n_rows: int, first_day: bool, rng: np.random.Generator) -> RowPlan:
     """Return what a fault does to the rows of one day. n_rows > 0."""
-    rows = np.arange(n_rows, dtype=np.int64)
-    block, begin = max(1, n_rows // 50), n_rows // 3
-    end = min(begin + block, n_rows)
+    rows, (begin, end) = np.arange(n_rows, dtype=np.int64), block_of(n_rows)
+    sentinels, bad, altered = _NONE, _NONE, _NONE
     if fault == "rows_duplicated":
-        return RowPlan(np.concatenate([rows[:end], rows[begin:end], rows[end:]]), _NONE, _NONE)
-    if fault == "rows_shuffled":
-        return RowPlan(rng.permutation(rows), _NONE, _NONE)
-    if fault == "id_gap" and n_rows > 1:
-        return RowPlan(np.concatenate([rows[:begin], rows[end:]]), _NONE, _NONE)
-    if fault == "sentinel_rows" and kind == "aggTrades":
+        rows = np.concatenate([rows[:end], rows[begin:end], rows[end:]])
+    elif fault == "rows_shuffled":
+        rows = rng.permutation(rows)
+    elif fault in ("id_gap", "id_hole") and n_rows > 1:
+        rows = np.concatenate([rows[:begin], rows[end:]])
+    elif fault == "rows_changed":
+        altered = rows[begin:end]
+    elif fault == "day_cut_short":
+        rows = rows[: n_rows - n_rows // 5]
+    elif fault == "sentinel_rows" and kind == "aggTrades":
         repeated = np.unique(rows[[0, n_rows // 2, n_rows - 1]])
-        written = np.sort(np.concatenate([rows, repeated]))
-        return RowPlan(written, np.searchsorted(written, repeated, side="right") - 1, _NONE)
-    if fault == "bad_row" and first_day:
-        return RowPlan(rows, _NONE, rows[n_rows // 2 : n_rows // 2 + 1])
-    return RowPlan(rows, _NONE, _NONE)
+        rows = np.sort(np.concatenate([rows, repeated]))
+        sentinels = np.searchsorted(rows, repeated, side="right") - 1
+    elif fault == "republished" and first_day:
+        altered = rows[n_rows // 2 : n_rows // 2 + 1]
+    elif fault == "bad_row" and first_day:
+        bad = rows[n_rows // 2 : n_rows // 2 + 1]
+    return RowPlan(rows, sentinels, bad, altered)
 
 
 def edit_rows(frame: pl.DataFrame, plan: RowPlan, lo: int) -> pl.DataFrame:
@@ -97,6 +116,7 @@ def edit_rows(frame: pl.DataFrame, plan: RowPlan, lo: int) -> pl.DataFrame:
     for positions, values in (
         (plan.sentinels, {"price": "0.00000000", "quantity": "0.00000000", "first_id": "-1", "last_id": "-1"}),
         (plan.bad, {"price": "NaN", "open": "NaN"}),
+        (plan.altered, {"quantity": "777.00000000", "volume": "777777777.00000000"}),
     ):
         here = positions[(positions >= lo) & (positions < lo + frame.height)] - lo
         if here.size:

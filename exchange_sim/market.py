@@ -109,7 +109,7 @@ class MadeMarket:
 
     def _day_bars(self, index: int, grid: Grid) -> Bars:
         key = (self.dataset.seed, self.dataset.trades_per_day, self.market, self.symbol, index, grid)
-        return _BARS.get(key, lambda: day_bars(self.day(index), grid), lambda bars: bars.n_bars)
+        return _BARS.get(key, lambda: day_bars(self.day(index), grid, self.rules), lambda bars: bars.n_bars)
 
     def _index(self, ts: int) -> int:
         return ts // DAY_US - (self.calendar.listed - EPOCH).days

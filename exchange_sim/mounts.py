@@ -1,7 +1,7 @@
 """Folders of real archives, served through the same door as made ones.
 
-A folder is laid out as `spot/NAME.zip` and `usdm/NAME.zip`, or as Binance's own tree with or without its `data/`. Only
-names of the archive grammar are looked up, and only files that really lie in the folder are served.
+A folder is laid out as `spot/NAME.zip`, `usdm/NAME.zip` and `coinm/NAME.zip`, or as Binance's own tree with or without
+its `data/`. Only names of the archive grammar are looked up, and only files that really lie in the folder are served.
 """
 
 import csv
@@ -15,10 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from exchange_sim.archives import StoredArchive
-from exchange_sim.names import ArchiveName, parse_archive_name
+from exchange_sim.names import FOLDERS, ArchiveName, parse_archive_name
 from exchange_sim.symbols import SYMBOLS, Market, Rules
 
-_FLAT: dict[Market, str] = {"spot": "spot", "um": "usdm"}
+_FLAT: dict[Market, str] = {"spot": "spot", "um": "usdm", "cm": "coinm"}
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "JPY")
 
 
@@ -53,7 +53,7 @@ def own_checksum(stored: StoredArchive) -> str | None:
 def mounted_symbols(folder: Path) -> list[ListedSymbol]:
     """Return the symbols that have an archive in the folder, by name; spot rules where both markets have it."""
     listed: dict[str, ListedSymbol] = {}
-    markets: tuple[Market, ...] = ("um", "spot")
+    markets: tuple[Market, ...] = ("cm", "um", "spot")
     for market in markets:
         found: dict[str, list[tuple[ArchiveName, Path]]] = {}
         for archive, path in _archives(folder.resolve(), market):
@@ -63,7 +63,7 @@ def mounted_symbols(folder: Path) -> list[ListedSymbol]:
 
 
 def _archives(root: Path, market: Market) -> Iterator[tuple[ArchiveName, Path]]:
-    tree = "spot" if market == "spot" else "futures/um"
+    tree = FOLDERS[market]
     for below in dict.fromkeys((_FLAT[market], tree, f"data/{tree}")):
         for path in sorted((root / below).rglob("*.zip")):
             archive = parse_archive_name(market, path.name)

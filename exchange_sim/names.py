@@ -1,7 +1,7 @@
 """The grammar of archive names and paths on data.binance.vision, and which days each archive covers.
 
-`/data/{spot|futures/um}/{daily|monthly}/{trades|aggTrades|klines}/{SYMBOL}/[{interval}/]{NAME}.zip`, where NAME is
-`SYMBOL-trades-DATE`, `SYMBOL-aggTrades-DATE` or `SYMBOL-{interval}-DATE`. Nothing that does not match is served.
+`/data/{spot|futures/um|futures/cm}/{daily|monthly}/{trades|aggTrades|klines}/{SYMBOL}/[{interval}/]{NAME}.zip`, where
+NAME is `SYMBOL-trades-DATE`, `SYMBOL-aggTrades-DATE` or `SYMBOL-{interval}-DATE`. Nothing else is served.
 """
 
 import re
@@ -13,6 +13,7 @@ from exchange_sim.symbols import Market
 
 Kind: TypeAlias = Literal["trades", "aggTrades", "klines"]
 Period: TypeAlias = Literal["daily", "monthly"]
+FOLDERS: dict[Market, str] = {"spot": "spot", "um": "futures/um", "cm": "futures/cm"}
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo")
 LONGER_THAN_A_DAY = frozenset({"3d", "1w", "1mo"})
 _NAME = re.compile(
@@ -42,7 +43,7 @@ class ArchiveName:
     @property
     def path(self) -> str:
         """Return the path below `/data/`."""
-        market = "spot" if self.market == "spot" else "futures/um"
+        market = FOLDERS[self.market]
         folder = f"{market}/{self.period}/{self.kind}/{self.symbol}"
         return f"{folder}/{self.interval}/{self.stem}.zip" if self.interval else f"{folder}/{self.stem}.zip"
 
@@ -62,13 +63,10 @@ class ArchiveName:
 def parse_archive_path(path: str) -> ArchiveName | None:
     """Read a path below `/data/` that ends in `.zip`; None where it is no archive of this exchange."""
     parts = path.split("/")
-    if parts[:1] == ["spot"]:
-        market: Market = "spot"
-        rest = parts[1:]
-    elif parts[:2] == ["futures", "um"]:
-        market, rest = "um", parts[2:]
-    else:
+    market = next((market for market, folder in FOLDERS.items() if path.startswith(f"{folder}/")), None)
+    if market is None:
         return None
+    rest = parts[FOLDERS[market].count("/") + 1 :]
     if len(rest) not in (4, 5) or rest[0] not in get_args(Period) or rest[1] not in get_args(Kind):
         return None
     archive = parse_archive_name(market, rest[-1])
@@ -85,7 +83,7 @@ def parse_archive_name(market: Market, name: str) -> ArchiveName | None:
     kind: Kind = "trades" if middle == "trades" else "aggTrades" if middle == "aggTrades" else "klines"
     interval = middle if kind == "klines" else ""
     days = _days(match["date"])
-    if days is None or (kind == "klines" and interval not in INTERVALS) or (market == "um" and interval == "1s"):
+    if days is None or (kind == "klines" and interval not in INTERVALS) or (market != "spot" and interval == "1s"):
         return None
     period: Period = "daily" if len(match["date"]) == 10 else "monthly"
     if period == "daily" and interval in LONGER_THAN_A_DAY:

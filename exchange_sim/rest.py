@@ -1,6 +1,7 @@
 """`/api/v3`: parameters, limits and errors of the exchange's REST interface, over the same trades as the archives.
 
-History ends with yesterday (UTC), and a bar is there once it is complete, so an answer changes at midnight only.
+`/fapi/v1` has the aggregate trades of USD-M futures. History ends with yesterday (UTC), and a bar is there once it is
+complete, so an answer changes at midnight only.
 Departures: the current day's trades and the open bar are never there; unknown timeZone values are refused.
 """
 
@@ -12,16 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from exchange_sim.calendar import FIRST_ID
+from exchange_sim.calendar import FIRST_ID, I64
 from exchange_sim.dataset import Dataset
+from exchange_sim.faults import block_of
 from exchange_sim.intervals import DAY_US, WIDTHS, Grid
 from exchange_sim.market import MadeMarket
 from exchange_sim.mounts import ListedSymbol
-from exchange_sim.symbols import SYMBOLS
+from exchange_sim.symbols import SYMBOLS, Market
 from exchange_sim.trades import EPOCH
 
 MAX_LIMIT, DEFAULT_LIMIT = 1000, 500
-WEIGHTS = {"klines": 2, "aggTrades": 4, "exchangeInfo": 20, "ping": 1, "time": 1}
+WEIGHTS = {
+    "spot": {"klines": 2, "aggTrades": 4, "historicalTrades": 25, "exchangeInfo": 20, "ping": 1, "time": 1},
+    "um": {"aggTrades": 20, "historicalTrades": 20},
+    "cm": {"aggTrades": 20, "historicalTrades": 20},
+}
 _FIRST_MICROSECOND = 10**14
 _SYMBOL_RANGE = r"^[\w\-._&&[^a-z]]{1,50}$"
 _NUMBER_RANGE = "^[0-9]{1,20}$"
@@ -42,9 +48,10 @@ class Query:
     """The parameters of one request, checked as the exchange checks them."""
 
     values: Mapping[str, str]
+    market: Market = "spot"
 
     @classmethod
-    def read(cls, items: Sequence[tuple[str, str]], known: set[str]) -> "Query":
+    def read(cls, items: Sequence[tuple[str, str]], known: set[str], market: Market = "spot") -> "Query":
         """Refuse parameters that come twice or that the endpoint does not read."""
         values = dict(items)
         if len(values) < len(items):
@@ -54,14 +61,14 @@ class Query:
             raise ExchangeError(
                 -1104, f"Not all sent parameters were read; read '{n_read}' parameter(s) but was sent '{len(values)}'."
             )
-        return cls(values)
+        return cls(values, market)
 
     def symbol(self) -> str:
-        """Return the mandatory symbol, known to this exchange's spot market."""
+        """Return the mandatory symbol, known to this market."""
         text = self.mandatory("symbol")
         if not re.fullmatch(r"[\w\-.]{1,50}", text) or re.search("[a-z]", text):
             raise _illegal("symbol", _SYMBOL_RANGE)
-        if text not in SYMBOLS:
+        if text not in SYMBOLS or SYMBOLS[text].rules(self.market) is None:
             raise ExchangeError(-1121, "Invalid symbol.")
         return text
 
@@ -152,7 +159,7 @@ def klines(dataset: Dataset, query: Query, today: date, microseconds: bool) -> l
 
 def agg_trades(dataset: Dataset, query: Query, today: date, microseconds: bool) -> list[dict[str, Any]]:
     """Return aggregate trades, oldest first: from an id or a time on, or else the newest ones."""
-    market = MadeMarket(dataset, "spot", query.symbol())
+    market = MadeMarket(dataset, query.market, query.symbol())
     from_id, limit = query.number("fromId"), query.limit()
     start, end = query.range_us()
     if from_id is not None and (start is not None or end is not None):
@@ -160,7 +167,7 @@ def agg_trades(dataset: Dataset, query: Query, today: date, microseconds: bool) 
     calendar = market.calendar
     if calendar.index(today) <= 0:
         return []
-    lowest, highest = FIRST_ID["spot"], int(calendar.first_agg[calendar.index(today)])
+    lowest, highest = FIRST_ID[query.market], int(calendar.first_agg[calendar.index(today)])
     if end is not None:
         highest = market.agg_id_at(end, today)
     if from_id is not None:
@@ -169,17 +176,49 @@ def agg_trades(dataset: Dataset, query: Query, today: date, microseconds: bool) 
         lowest = market.agg_id_at(start, today)
     else:
         lowest = max(lowest, highest - limit)
-    return _agg_rows(market, lowest, min(highest, lowest + limit), 1 if microseconds else 1000)
+    ids = _known_ids(calendar.first_agg, lowest, highest, limit, dataset.fault)
+    return _agg_rows(market, ids, 1 if microseconds else 1000)
 
 
-def _agg_rows(market: MadeMarket, lowest: int, end: int, unit: int) -> list[dict[str, Any]]:
+def historical_trades(dataset: Dataset, query: Query, today: date, microseconds: bool) -> list[dict[str, Any]]:
+    """Return trades, oldest first: from an id on, or else the newest ones."""
+    market = MadeMarket(dataset, query.market, query.symbol())
+    from_id, limit, calendar = query.number("fromId"), query.limit(), market.calendar
+    if calendar.index(today) <= 0:
+        return []
+    highest = int(calendar.first_trade[calendar.index(today)])
+    lowest = max(FIRST_ID[query.market], highest - limit if from_id is None else from_id)
+    ids = _known_ids(calendar.first_trade, lowest, highest, limit, dataset.fault)
+    return _trade_rows(market, ids, 1 if microseconds else 1000)
+
+
+def _known_ids(firsts: I64, lowest: int, highest: int, limit: int, fault: str) -> list[I64]:
+    """Return the first `limit` ids of `[lowest, highest)`, day by day; the fault id_hole leaves out its blocks.
+
+    firsts  (n_days + 1,)  the first id of each day
+    """
+    days, found = [], 0
+    while lowest < highest and found < limit:
+        index = int(np.searchsorted(firsts, lowest, side="right")) - 1
+        first, after = int(firsts[index]), int(firsts[index + 1])
+        ids = np.arange(lowest, min(after, highest), dtype=np.int64)
+        if fault == "id_hole" and after - first > 1:
+            begin, end = block_of(after - first)
+            ids = ids[(ids < first + begin) | (ids >= first + end)]
+        days.append(ids[: limit - found])
+        found += days[-1].size
+        lowest = after
+    return [ids for ids in days if ids.size]
+
+
+def _agg_rows(market: MadeMarket, days: list[I64], unit: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    while lowest < end:
-        day = market.day(int(np.searchsorted(market.calendar.first_agg, lowest, side="right")) - 1)
-        at = slice(lowest - day.first_agg, min(end - day.first_agg, day.ts.size))
+    for ids in days:
+        day = market.day(int(np.searchsorted(market.calendar.first_agg, ids[0], side="right")) - 1)
+        at = ids - day.first_agg
         first = day.starts[at] + day.first_trade
         columns = (
-            range(lowest, lowest + first.size),
+            ids.tolist(),
             _texts(day.price[at].tolist(), market.rules.price_places),
             _texts(day.event_quantity[at].tolist(), market.rules.quantity_places),
             first.tolist(),
@@ -188,14 +227,35 @@ def _agg_rows(market: MadeMarket, lowest: int, end: int, unit: int) -> list[dict
             (day.side[at] < 0).tolist(),
             [True] * first.size,
         )
-        rows += [dict(zip("apqflTmM", row, strict=True)) for row in zip(*columns, strict=True)]
-        lowest += first.size
+        names = "apqflTmM" if market.market == "spot" else "apqflTm"
+        rows += [dict(zip(names, row, strict=False)) for row in zip(*columns, strict=True)]
+    return rows
+
+
+def _trade_rows(market: MadeMarket, days: list[I64], unit: int) -> list[dict[str, Any]]:
+    names = ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch")
+    price_places, places = market.rules.price_places, market.rules.quantity_places
+    rows: list[dict[str, Any]] = []
+    for ids in days:
+        day = market.day(int(np.searchsorted(market.calendar.first_trade, ids[0], side="right")) - 1)
+        at = ids - day.first_trade
+        event, quantity = day.event[at], day.quantity[at]
+        columns = (
+            ids.tolist(),
+            _texts(day.price[event].tolist(), price_places),
+            _texts(quantity.tolist(), places),
+            _texts((day.price[event] * quantity).tolist(), price_places + places),
+            (day.ts[event] // unit).tolist(),
+            (day.side[event] < 0).tolist(),
+            [True] * ids.size,
+        )
+        rows += [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     return rows
 
 
 def made_symbols() -> list[ListedSymbol]:
     """Return what the made exchange lists on spot."""
-    return [ListedSymbol(symbol.name, symbol.base, symbol.quote, symbol.spot) for symbol in SYMBOLS.values()]
+    return [ListedSymbol(one.name, one.base, one.quote, one.spot) for one in SYMBOLS.values() if one.spot is not None]
 
 
 def exchange_info(query: Query, listed: Callable[[], list[ListedSymbol]], today: date) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is listed here: tick, lot, price level and listing day of each symbol, on spot and on USD-M futures.
+"""What is listed here: tick, lot, price level and listing day of each symbol, on spot, USD-M and COIN-M futures.
 
 Ticks, lots and listing days are those of the real symbols (a spot lot may be finer than today's, as it was for most
 of the history); prices only start near the real ones, the rest is made by the seed.
@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, TypeAlias
 
-Market: TypeAlias = Literal["spot", "um"]
+Market: TypeAlias = Literal["spot", "um", "cm"]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How one market writes the numbers of a symbol. `places` are decimals: a tick of 0.01 has 2."""
+    """How one market writes the numbers of a symbol. `places` are decimals: a tick of 0.01 has 2.
+
+    contract  quote currency that one contract is worth, where quantities are contracts (inverse futures); else 0
+    """
 
     listed: date
     price_places: int
     quantity_places: int
+    contract: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,9 @@ class Symbol:
     name: str
     base: str
     quote: str
-    spot: Rules
+    spot: Rules | None
     um: Rules | None
+    cm: Rules | None
     first_price: float  # quote, on the listing day
     level: float  # quote, where the daily walk is drawn back to over the years
     daily_vol: float  # standard deviation of the daily log return
@@ -36,13 +41,26 @@ class Symbol:
 
     def rules(self, market: Market) -> Rules | None:
         """Return the rules of the symbol on a market, or None where it is not listed."""
-        return self.spot if market == "spot" else self.um
+        return {"spot": self.spot, "um": self.um, "cm": self.cm}[market]
+
+    @property
+    def listed(self) -> date:
+        """Return the day from which on it is listed anywhere."""
+        return min(rules.listed for rules in (self.spot, self.um, self.cm) if rules is not None)
 
 
 def _symbol(
     name: str, spot: Rules, um: Rules | None, first_price: float, level: float, daily_vol: float, median_notional: float
 ) -> Symbol:
-    return Symbol(name, name.removesuffix("USDT"), "USDT", spot, um, first_price, level, daily_vol, median_notional)
+    base = name.removesuffix("USDT")
+    return Symbol(name, base, "USDT", spot, um, None, first_price, level, daily_vol, median_notional)
+
+
+def _inverse(
+    name: str, cm: Rules, first_price: float, level: float, daily_vol: float, median_notional: float
+) -> Symbol:
+    base = name.partition("USD_")[0]
+    return Symbol(name, base, "USD", None, None, cm, first_price, level, daily_vol, median_notional)
 
 
 _LISTED = (
@@ -54,6 +72,9 @@ _LISTED = (
     _symbol("ADAUSDT", Rules(date(2018, 4, 17), 4, 1), Rules(date(2020, 1, 31), 4, 0), 0.26, 0.50, 0.046, 90.0),
     _symbol("DOGEUSDT", Rules(date(2019, 7, 5), 5, 0), Rules(date(2020, 7, 10), 5, 0), 0.0039, 0.11, 0.052, 90.0),
     _symbol("LTCUSDT", Rules(date(2017, 12, 13), 2, 3), Rules(date(2020, 1, 9), 2, 3), 300.0, 90.0, 0.042, 100.0),
+    _inverse("BTCUSD_PERP", Rules(date(2020, 8, 10), 1, 0, 100), 11_900.0, 38_000.0, 0.030, 400.0),
+    _inverse("ETHUSD_PERP", Rules(date(2020, 8, 20), 2, 0, 10), 410.0, 1_900.0, 0.038, 150.0),
+    _inverse("ETHUSD_240628", Rules(date(2023, 12, 29), 2, 0, 10), 2_350.0, 1_900.0, 0.038, 150.0),
     # Names need not be ASCII on this exchange; whoever stores them has to cope.
     _symbol("币安人生USDT", Rules(date(2025, 10, 22), 4, 1), None, 0.15, 0.20, 0.070, 60.0),
 )

@@ -95,6 +95,7 @@ def make_day(seed: int, symbol: str, market: Market, calendar: Calendar, index: 
     price = _walk_the_book(ts // 1000, side, np.where(side > 0, np.ceil(mid), np.floor(mid)).astype(np.int64), closed)
     fills = _fills(rng, n_events, n_trades)
     notional = opened * 10.0 ** -(rules.price_places + rules.quantity_places)  # quote, of one lot
+    notional = float(rules.contract) if rules.contract else notional
     quantity = _quantities(rng, n_trades, spec.median_notional / notional, _LARGEST_NOTIONAL / notional)
     midnight = (day - EPOCH).days * DAY_US
     first_trade, first_agg = int(calendar.first_trade[index]), int(calendar.first_agg[index])

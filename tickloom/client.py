@@ -8,7 +8,6 @@
 A submission carries an Idempotency-Key, so that repeating it after a broken connection is safe, and is repeated.
 """
 
-import io
 import json
 import random
 import time
@@ -21,7 +20,9 @@ from urllib.parse import quote
 
 import httpx
 
+from tickloom.contracts.download import CERTIFICATES
 from tickloom.errors import InvalidRequest, NotFound, Problem, RemoteProblem, TickloomError, Unavailable, UnknownFile
+from tickloom.frames import frame_of
 from tickloom.settings import settings
 
 if TYPE_CHECKING:
@@ -130,21 +131,22 @@ class Client:
 
     def pipeline(self, source: Mapping[str, Any] | str | Path) -> "Run":
         """Submit a chain of stages: a mapping, or the path of a YAML or JSON file. Raises InvalidRequest."""
-        if isinstance(source, Mapping):
-            body, kind = json.dumps(source, allow_nan=False).encode(), "application/json"
+        return self._submit("/submit_pipeline", **_pipeline_body(source))
+
+    def estimate(
+        self, source: Mapping[str, Any] | str | Path | None = None, *, stage: str = "", input: str = ""
+    ) -> dict[str, Any]:
+        """Return the rows, trials, memory and time that a chain would take, or a `stage`; nothing is submitted."""
+        if stage:
+            assert source is None or isinstance(source, Mapping)
+            options: dict[str, Any] = {"json": _stage_body(source, input)}
         else:
-            path = Path(source)
-            try:
-                body = path.read_bytes()
-            except OSError as error:
-                raise InvalidRequest("file", f"{path} cannot be read: {error.strerror}") from error
-            kind = "application/json" if path.suffix == ".json" else "application/yaml"
-        return self._submit("/submit_pipeline", content=body, headers={"content-type": kind})
+            options = _pipeline_body(source or {})
+        return cast(dict[str, Any], self._json("POST", f"/submit_{stage or 'pipeline'}?dry_run=true", **options))
 
     def submit(self, stage: str, request: Mapping[str, Any] | None = None, *, input: str = "") -> "Run":
         """Submit one stage; `input` is the task or artifact that it works on, for all but download."""
-        body = dict(request or {}) | ({"input": input} if input else {})
-        return self._submit(f"/submit_{stage}", json=body)
+        return self._submit(f"/submit_{stage}", json=_stage_body(request, input))
 
     def _submit(self, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> "Run":
         key = {"idempotency-key": uuid.uuid4().hex}
@@ -164,6 +166,16 @@ class Client:
     def cancel(self, task_id: str) -> Status:
         """Revoke a task for good."""
         return cast(Status, self._json("DELETE", f"/tasks/{_part(task_id)}"))
+
+    def recheck(self, artifact_id: str) -> "Run":
+        """Have the exchange asked whether the archives behind an artifact are still the same. What is not, is stale."""
+        accepted = self._json("POST", f"/artifacts/{_part(artifact_id)}/recheck")
+        return Run(self, accepted["task_id"], created=accepted["created"])
+
+    def recheck_all(self, limit: int = 100) -> list["Run"]:
+        """Do that for every download that is not stale, at most `limit`, those first that waited longest for it."""
+        accepted = self._json("POST", "/recheck", params={"limit": limit})["tasks"]
+        return [Run(self, one["task_id"], created=one["created"]) for one in accepted]
 
     def tasks(self, *, state: str = "", kind: str = "", limit: int = 50) -> list[Status]:
         """Return the newest tasks, at most `limit`."""
@@ -187,6 +199,17 @@ class Client:
         """Return a file of an artifact."""
         return self.request("GET", f"/artifacts/{_part(artifact_id)}/files/{quote(name)}").content
 
+    def certificates(self, id: str) -> list[dict[str, Any]]:
+        """Return the quality certificates of the data behind a task or an artifact, one a symbol and month.
+
+        Raises NotFound, also where the data were downloaded before there were certificates.
+        """
+        artifact_id = id if len(id) == 64 else self.run(id).artifact_id()
+        view = self.artifact(artifact_id)
+        steps = [view["manifest"], *view["lineage"]]
+        source = next((step["id"] for step in steps if step["stage"] == "download"), artifact_id)
+        return cast(list[dict[str, Any]], json.loads(self.file(source, CERTIFICATES)))
+
     def data(self, artifact_id: str, name: str = "") -> "pd.DataFrame":
         """Return the rows of an artifact's tables, one below the other: of the table `name`, or of all that start so.
 
@@ -200,7 +223,7 @@ class Client:
             raise UnknownFile(artifact_id, name)
         import pandas as pd
 
-        frames = [_frame(self.file(artifact_id, table)) for table in wanted]
+        frames = [frame_of(self.file(artifact_id, table)) for table in wanted]
         if len(frames) == 1:
             return frames[0]
         for table, frame in zip(wanted, frames, strict=True):
@@ -276,6 +299,10 @@ class Run:
                 return str(row["artifact_id"])
         raise UnknownStage(self.id, stage)
 
+    def certificates(self) -> list[dict[str, Any]]:
+        """Return the quality certificates of its data, one a symbol and month."""
+        return self.client.certificates(self.id)
+
     def equity(self, symbol: str = "") -> "pd.DataFrame":
         """Return the best trial's account at the close of each bar, indexed by UTC time; with several symbols, all."""
         return self._by_symbol("equity", symbol)
@@ -320,6 +347,24 @@ class UnknownStage(NotFound):
         return f"task {self.args[0]} has no {self.args[1]} stage"
 
 
+def _stage_body(request: Mapping[str, Any] | None, input: str) -> dict[str, Any]:
+    return dict(request or {}) | ({"input": input} if input else {})
+
+
+def _pipeline_body(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+    """Return how a chain is sent. Raises InvalidRequest."""
+    if isinstance(source, Mapping):
+        body, kind = json.dumps(source, allow_nan=False).encode(), "application/json"
+    else:
+        path = Path(source)
+        try:
+            body = path.read_bytes()
+        except OSError as error:
+            raise InvalidRequest("file", f"{path} cannot be read: {error.strerror}") from error
+        kind = "application/json" if path.suffix == ".json" else "application/yaml"
+    return {"content": body, "headers": {"content-type": kind}}
+
+
 def _part(text: str) -> str:
     """Return an id fit for a path: whatever was typed, it names one thing below the call."""
     if not text or not text.isalnum():
@@ -343,21 +388,3 @@ def _problem(answer: httpx.Response) -> Problem:
     detail = f"{answer.request.method} {url.path} was answered {answer.status_code} by {url.host}"
     title = answer.reason_phrase
     return {"title": title, "status": answer.status_code, "detail": detail, "next": TickloomError.next_step}
-
-
-def _frame(data: bytes) -> "pd.DataFrame":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(io.BytesIO(data))
-    for i, field in enumerate(table.schema):
-        column = table[field.name]
-        if pa.types.is_decimal(field.type):
-            # By way of its text: a cast of its own would not be the nearest, 41537.24 becomes 41537.240000000005
-            column = column.cast(pa.decimal128(38, field.type.scale)).cast(pa.string()).cast(pa.float64())
-        elif pa.types.is_int64(field.type) and "ts" in field.name.split("_"):
-            column = column.cast(pa.timestamp("us", tz="UTC"))
-        table = table.set_column(i, field.name, column)
-    frame: pd.DataFrame = table.to_pandas()
-    index = next((name for name in ("ts", "ts_close") if name in frame), None)
-    return frame.set_index(index) if index else frame

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hmac
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickloom import __version__
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.events import Alive, Failed, Finished, Progress, StageCall
+from tickloom.contracts.events import Alive, BestTrial, Failed, Finished, Progress, StageCall, Trials
 from tickloom.errors import BadRequest, Problem, StageCancelled, TickloomError
 from tickloom.settings import settings
 from tickloom.telemetry import configure_logging
@@ -164,6 +165,23 @@ class Job(Protocol):
         """Make the artifact and return its manifest. Raises TickloomError; StageCancelled when told to stop."""
 
 
+class Pace:
+    """How fast work goes on: by what was done since it was first looked at, so that what an earlier attempt left
+    behind does not count as speed."""
+
+    def __init__(self) -> None:
+        self._unit, self._since, self._before = "", 0.0, 0
+
+    def left(self, unit: str, done: int, total: int) -> float | None:
+        """Return the seconds left, or None while nothing was done since the first look."""
+        now = time.monotonic()
+        if unit != self._unit:
+            self._unit, self._since, self._before = unit, now, done
+        if done <= self._before or total < done:
+            return None
+        return round((total - done) * (now - self._since) / (done - self._before), 1)
+
+
 class Report:
     """How a running job speaks and listens: `progress(...)` tells, `cancelled` is set when nobody wants it any more."""
 
@@ -171,11 +189,31 @@ class Report:
         self.cancelled = threading.Event()
         self._send = send or (lambda _: None)
         self._warnings: list[str] = []
+        self._pace = Pace()
 
-    def progress(self, done: int, total: int, rows: int = 0, message: str = "") -> None:
-        """Tell how far the job is. Raises StageCancelled when it should stop."""
+    def progress(
+        self,
+        done: int,
+        total: int,
+        rows: int = 0,
+        message: str = "",
+        trials: Trials | None = None,
+        best: BestTrial | None = None,
+    ) -> None:
+        """Tell how far the job is; `trials` and `best` of a search. Raises StageCancelled when it should stop.
+
+        The time left goes by the trials while there are trials left, and by the partitions otherwise.
+        """
         self.check()
-        self._send(Progress(done=done, total=total, rows=rows, message=message, warnings=tuple(self._warnings)))
+        searching = trials is not None and trials.done < trials.total
+        left = self._pace.left("trials", trials.done, trials.total) if trials and searching else None
+        if trials is None:
+            left = self._pace.left("partitions", done, total)
+        event = Progress(
+            done=done, total=total, rows=rows, message=message, seconds_left=left, trials=trials, best=best,
+            warnings=tuple(self._warnings),
+        )  # fmt: skip
+        self._send(event)
 
     def warn(self, text: str) -> None:
         """Add a warning that the task's status will show."""

@@ -14,18 +14,17 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 MARKS = {"SUCCESS": "[green]✓[/]", "FAILURE": "[red]✗[/]", "REVOKED": "[yellow]■[/]", "RETRY": "[yellow]↻[/]"}
 
 
-class _Left(TimeRemainingColumn):
-    """The time left of a stage at work; the others have none."""
+class _Left(ProgressColumn):
+    """The time left of a stage at work, as it was last told; the others have none."""
 
     def render(self, task: Task) -> Text:
-        return super().render(task) if task.fields.get("at_work") else Text("")
+        return Text(left(task.fields["seconds_left"]), style="progress.remaining")
 
 
 class Bars:
@@ -39,7 +38,7 @@ class Bars:
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[rate]:>14}"),
-            _Left(compact=True),
+            _Left(),
             TextColumn("[dim]{task.fields[note]}[/]"),
         ]
         self._live = self.console.is_terminal
@@ -70,7 +69,7 @@ class Bars:
     def _draw(self, stage: dict[str, Any]) -> None:
         name, state = stage["stage"], stage["state"]
         if name not in self._bars:
-            self._bars[name] = self._progress.add_task(name, total=1.0, mark=" ", rate="", note="", at_work=False)
+            self._bars[name] = self._progress.add_task(name, total=1.0, mark=" ", rate="", note="", seconds_left=None)
         bar = self._bars[name]
         self._progress.update(
             bar,
@@ -78,7 +77,7 @@ class Bars:
             mark=MARKS.get(state, " "),
             rate=rate(stage.get("rows_per_s")),
             note=escape(note(stage)),
-            at_work=state == "STARTED",
+            seconds_left=stage.get("seconds_left"),
         )
 
 
@@ -92,6 +91,28 @@ def rate(rows_per_s: float | None) -> str:
     return f"{rows_per_s:.0f} rows/s"
 
 
+def left(seconds: float | None) -> str:
+    """Return a time left as people read it: `45 s left`."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} left"
+    return f"{seconds:.0f} s left"
+
+
+def found(stage: dict[str, Any]) -> str:
+    """Return how far a search is and the best trial so far, or an empty text."""
+    trials, best = stage.get("trials"), stage.get("best")
+    if not trials:
+        return ""
+    text = f"{trials['done']:,} of {trials['total']:,} trials"
+    if not best:
+        return text
+    of = ", ".join(f"{name} {value:g}" for name, value in best["parameters"].items())
+    return f"{text}, best {best['objective']} {best['value']:.3g} ({best['symbol']}{' ' if of else ''}{of})"
+
+
 def note(stage: dict[str, Any]) -> str:
     """Return what there is to say beside a stage's bar."""
     if stage.get("cached"):
@@ -99,6 +120,7 @@ def note(stage: dict[str, Any]) -> str:
     if stage["state"] in ("RETRY", "FAILURE") and stage.get("error"):
         return str(stage["error"].get("detail", ""))[:100]
     if stage["state"] == "SUCCESS":
-        return f"{stage['rows']:,} rows" if stage.get("rows") else ""
+        rows = f"{stage['rows']:,} rows" if stage.get("rows") else ""
+        return ", ".join(text for text in (rows, found(stage)) if text)
     attempt = f"attempt {stage['attempt']}" if stage.get("attempt", 0) > 1 else ""
-    return " ".join(text for text in (attempt, str(stage.get("message", ""))[:60]) if text)
+    return " ".join(text for text in (attempt, found(stage) or str(stage.get("message", ""))[:60]) if text)

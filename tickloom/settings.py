@@ -41,8 +41,17 @@ class Settings(BaseSettings):
 
     venue: Literal["binance", "sim"] = "binance"
     binance_archive_url: str = "https://data.binance.vision"
-    binance_api_url: str = "https://data-api.binance.vision"
+    binance_api_url: str = Field("https://data-api.binance.vision", description="public data of spot, for anybody")
+    binance_spot_url: str = Field("https://api.binance.com", description="what the public-data address leaves out")
+    binance_usdm_url: str = "https://fapi.binance.com"
+    binance_coinm_url: str = "https://dapi.binance.com"
     sim_url: str = Field("", description="address of exchange_sim; empty: http://127.0.0.1:<sim_port>")
+
+    requests_per_minute: dict[str, int] = Field(
+        default_factory=dict,
+        description="JSON: host[:port] -> requests, or their weight, that all processes together may ask of it in a "
+        "minute; a host left out has its default in tickloom/limiter.py",
+    )
 
     service_urls: dict[str, str] = Field(
         default_factory=dict, description="JSON: stage -> base URL; a stage left out is on services_port"
@@ -51,6 +60,10 @@ class Settings(BaseSettings):
     api_token: str = Field("", description="bearer token asked of clients; required for a public bind")
     behind_proxy: bool = Field(False, description="a TLS proxy stands before a public bind")
     allowed_hosts: str = Field("localhost,127.0.0.1,[::1]", description="Host headers that the gateway answers to")
+
+    strategies_allow: str = Field(
+        "", description="installed Python strategies that may run, by the names of their entry points, with commas"
+    )
 
     worker_threads: int = 8
     lease_s: float = 30.0

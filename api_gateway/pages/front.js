@@ -31,6 +31,13 @@ function span(seconds) {
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return seconds < 129600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
 }
+function search(stage) {
+  if (!stage.trials) return "";
+  const { done, total } = stage.trials, best = stage.best, count = `${whole.format(done)} of ${whole.format(total)} trials`;
+  if (!best) return count;
+  const of = Object.entries(best.parameters).map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${count} · best ${best.objective.replaceAll("_", " ")} ${Number(best.value.toPrecision(3))} (${[best.symbol, of].filter(Boolean).join(" ")})`;
+}
 const clock = (iso) => iso.slice(0, 16).replace("T", " ");
 
 // one task ---------------------------------------------------------------------------------------------------
@@ -62,11 +69,12 @@ function drawStage(cell, stage) {
 function stageNote(stage, running) {
   const speed = stage.rows_per_s ? `${short.format(stage.rows_per_s)} rows/s` : "";
   const rows = stage.rows ? `${whole.format(stage.rows)} rows` : "";
-  const more = [stage.message, rows, speed, stage.attempt > 1 ? `attempt ${stage.attempt}` : ""].filter(Boolean).join(" · ");
+  const trials = search(stage), left = running && stage.seconds_left !== null ? `${span(stage.seconds_left)} left` : "";
+  const more = [stage.message, trials, rows, speed, left, stage.attempt > 1 ? `attempt ${stage.attempt}` : ""].filter(Boolean).join(" · ");
   if (stage.cached) return ["was there already", more];
   if (stage.state === "SUCCESS") return [speed || "done", more];
   if (stage.state === "RETRY") return [`attempt ${stage.attempt + 1} follows`, more];
-  if (running) return [[speed, stage.message].filter(Boolean).join(" · ") || "starting", more];
+  if (running) return [[trials || speed, trials ? "" : stage.message, left].filter(Boolean).join(" · ") || "starting", more];
   return [{ FAILURE: "failed", REVOKED: "cancelled" }[stage.state] || "", more];
 }
 
@@ -106,6 +114,8 @@ function drawTask(card, task) {
   const viz = task.stages.find((stage) => stage.stage === "viz" && stage.state === "SUCCESS");
   show(card.report, Boolean(viz));
   if (viz) card.report.href = `/artifacts/${viz.artifact_id}/files/report.html`;
+  put(card.report, viz && viz.stale ? "Report, stale" : "Report");
+  card.root.classList.toggle("stale", Boolean(task.stale));
   show(card.cancel, active);
   task.stages.forEach((stage, i) => drawStage(card.stages[i], stage));
   drawError(card.error, task);

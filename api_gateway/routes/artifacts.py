@@ -4,19 +4,21 @@ An artifact can be read once the ledger has it. Files are found by their name in
 """
 
 import mimetypes
+from html import escape
 from typing import Annotated, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from api_gateway import export
-from api_gateway.models import ArtifactView, LineageStep
+from api_gateway.models import ArtifactView, LineageStep, StaleView
+from api_gateway.status import stale_view
 from tickloom.contracts.artifact import FileEntry, Manifest
 from tickloom.errors import UnknownArtifact, UnknownFile
 from tickloom.http import problems
 from tickloom.lake import open_lake
-from tickloom.ledger import ledger_url, runs
+from tickloom.ledger import editions, ledger_url, runs
 
 router = APIRouter(tags=["artifacts"])
 Id = Annotated[str, Path(min_length=1, max_length=64, description="an artifact's id")]
@@ -35,10 +37,14 @@ def committed(artifact_id: str) -> Manifest:
 def show(artifact_id: Id) -> ArtifactView:
     """Show an artifact's files and facts, and every artifact it was made from."""
     manifest = committed(artifact_id)
-    lake, lineage, step = open_lake(), [], manifest
-    while step.inputs:
-        step = lake.manifest(step.inputs[0])
-        lineage.append(
+    lake, steps = open_lake(), [manifest]
+    while steps[-1].inputs:
+        steps.append(lake.manifest(steps[-1].inputs[0]))
+    stale = editions.stale(ledger_url(), [step.id for step in steps])
+    return ArtifactView(
+        manifest=manifest,
+        stale=stale_view(stale.get(manifest.id)),
+        lineage=[
             LineageStep(
                 id=step.id,
                 stage=step.stage,
@@ -46,9 +52,11 @@ def show(artifact_id: Id) -> ArtifactView:
                 files=len(step.files),
                 rows=sum(entry.rows or 0 for entry in step.files),
                 bytes=sum(entry.bytes for entry in step.files),
+                stale=stale_view(stale.get(step.id)),
             )
-        )
-    return ArtifactView(manifest=manifest, lineage=lineage)
+            for step in steps[1:]
+        ],
+    )
 
 
 @router.get(
@@ -58,16 +66,29 @@ def show(artifact_id: Id) -> ArtifactView:
     summary="Download a file",
 )
 def file(
-    artifact_id: Id, name: Annotated[str, Path(max_length=300, description="its name in the manifest")]
+    artifact_id: Id,
+    name: Annotated[str, Path(max_length=300, description="its name in the manifest")],
+    as_made: Annotated[bool, Query(description="a page of a stale artifact without the notice that it is")] = False,
 ) -> Response:
-    """Return a file of an artifact as it is."""
+    """Return a file of an artifact as it is. Only a page of a stale artifact begins with a notice that says so."""
     entry = _entry(committed(artifact_id), name)
+    if entry.name.endswith(".html") and not as_made:
+        stale = stale_view(editions.stale(ledger_url(), [artifact_id]).get(artifact_id))
+        if stale is not None:
+            return HTMLResponse(_with_notice(open_lake().read_bytes(entry), stale), headers=SANDBOX)
     kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
     path = open_lake().path(entry)
     headers = SANDBOX | {"etag": f'"{entry.sha256}"'}
     if path is None:
         return Response(open_lake().read_bytes(entry), media_type=kind, headers=headers)
     return FileResponse(path, media_type=kind, headers=headers)
+
+
+def _with_notice(page: bytes, stale: StaleView) -> bytes:
+    notice = f"<b>Stale since {escape(stale.since[:10])}</b>: {escape(stale.detail)}. Next: {escape(stale.next)}."
+    style = "margin:0;padding:12px 24px;background:#8a1c1c;color:#fff;font:15px/1.4 system-ui,sans-serif"
+    before, body, after = page.partition(b"<body>")
+    return before + body + f'<p role="alert" style="{style}">{notice}</p>'.encode() + after
 
 
 def _entry(manifest: Manifest, name: str) -> FileEntry:

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.sse import EventSourceResponse
 
 from api_gateway.live import live
-from api_gateway.models import State, TaskList, TaskStatus
+from api_gateway.models import TaskList, TaskStatus
 from api_gateway.status import task_status
+from tickloom.contracts.recheck import RECHECK
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import InvalidRequest, UnknownTask
 from tickloom.http import problems
 from tickloom.ledger import ledger_url, runs
-from tickloom.ledger.models import Run
+from tickloom.ledger.models import Run, State
 from tickloom.ledger.runs import AlreadyFinished
 
 router = APIRouter(tags=["tasks"])
@@ -51,7 +52,8 @@ def cancel(task_id: TaskId) -> TaskStatus:
 def tasks(
     state: Annotated[State | None, Query(description="only tasks in this state")] = None,
     kind: Annotated[
-        str | None, Query(pattern=f"^({'|'.join(STAGES)}|pipeline)$", description="a stage, or pipeline")
+        str | None,
+        Query(pattern=f"^({'|'.join(STAGES)}|pipeline|{RECHECK})$", description="a stage, pipeline, or recheck"),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,

@@ -1,116 +1,251 @@
 """Tasks of the backtest stage: a batch of trials to their metrics, and the best trial to its trades and curve."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from services.backtest.adapters.finished import Row, fresh, keep
+from services.backtest.adapters.inputs import (
+    acting,
+    bars_opener,
+    joined,
+    read_account,
+    read_masks,
+    read_prices,
+    read_signals,
+)
+from services.backtest.adapters.portfolio import summary, tables
+from services.backtest.adapters.tables import equity_table, trades_table
+from services.backtest.adapters.trades import exit_trades
 from services.backtest.domain.account import account_rules
+from services.backtest.domain.guess import against_guess
+from services.backtest.domain.inside import Opener
+from services.backtest.domain.judgement import judge
+from services.backtest.domain.luck import daily_returns
 from services.backtest.domain.metrics import (
     buy_and_hold_return,
-    buy_and_hold_signal,
+    figures,
     metrics,
-    without_risk_rules,
 )
-from services.backtest.domain.prices import checked_prices
-from services.backtest.kernels.engine import expand_mask, run_full, run_summary
-from services.backtest.kernels.types import OPEN, SIGNAL, STOP, Curve, Prices, Rules, Trades
+from services.backtest.domain.portfolio import (
+    Account,
+    buy_and_hold,
+    judge_portfolio,
+    last_of_days,
+)
+from services.backtest.domain.portfolio import outcome as outcome_of
+from services.backtest.kernels.types import (
+    Signal,
+)
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.backtest import BacktestRequest
+from tickloom.contracts.portfolio import PORTFOLIO
+from tickloom.identity import digest
 from tickloom.kernel import F64, I8, I64
-from tickloom.lake import Lake, floats
+from tickloom.lake import Lake
+from tickloom.strategy.rules import Rules
 
 STAGE = "backtest"
-REASONS = {SIGNAL: "signal", STOP: "stop", OPEN: "open"}
 
 
 def run_batch(
-    lake: Lake, key: str, symbol: str, features: FileEntry, signals: FileEntry, request: BacktestRequest
+    lake: Lake,
+    key: str,
+    symbol: str,
+    features: FileEntry,
+    signals: FileEntry,
+    request: BacktestRequest,
+    partitions: Sequence[FileEntry] = (),
 ) -> Part:
-    """Run the trials of one file of signals over one symbol's bars; the part keeps their metrics, in order."""
-    prices, _ = read_prices(lake, symbol, features)
+    """Run the trials of one file of signals over one symbol's bars; the part keeps their metrics, in order.
+
+    partitions  the trades that the bars were made of, none for bars that were made of none
+
+    Each is written down as soon as it is finished, and is not run again by whoever goes on after a kill.
+    """
+    if made := lake.part(STAGE, key):  # by this very task, in a process that was killed before it could answer
+        return made
+    prices, ts_open = read_prices(lake, symbol, features, request)
     rules = account_rules(request)
+    opener = bars_opener(lake, symbol, features, prices, request, partitions)[0]
     benchmark = buy_and_hold_return(prices, rules)
-    trials = []
-    for combo, signal in read_signals(lake, signals, prices.close.size):
-        outcome, daily = run_summary(prices, signal, rules)
-        trials.append({"combo": combo, **metrics(prices, rules, outcome, daily, benchmark)})
-    facts = {"symbol": symbol, "n_bars": int(prices.close.size), "trials": trials}
-    return lake.put_part(STAGE, key, Part(facts=facts))
+    trials = (
+        (combo, partial(run_trial, opener, combo, signal, rules, benchmark, request.objective))
+        for combo, signal in read_signals(lake, signals, acting(prices, ts_open, request))
+    )
+    facts = {"symbol": symbol, "n_bars": int(prices.close.size), "has_trades": opener.has_trades}
+    return _finished(lake, key, prices.ts_close[prices.last_bar[1:]], trials, facts)
+
+
+def _finished(
+    lake: Lake, key: str, ts: I64, trials: Iterable[tuple[int, Callable[[], tuple[Row, F64]]]], facts: dict[str, Any]
+) -> Part:
+    """Run those trials of a batch that nobody has written down yet, and keep all of them as one part.
+
+    ts      the closes that end days, (n_days - 1,)
+    trials  (combo, what runs it), in order
+    """
+    rows: list[Row] = []
+    returns: dict[str, Any] = {"ts": ts}
+    journal = lake.journal(STAGE, key)
+    known = {row["combo"]: (row, daily) for row, daily in fresh(journal)}
+    with journal.writer() as writer:
+        for combo, run in trials:
+            if combo not in known:
+                known[combo] = run()
+                keep(writer, *known[combo])
+            row, returns[str(combo)] = known[combo]
+            rows.append(row)
+    symbol = facts["symbol"]
+    name = f"returns/{symbol}/{rows[0]['combo']:05}-{rows[-1]['combo']:05}.parquet"
+    file = lake.add_table(name, pa.table(returns), facts={"symbol": symbol})
+    return lake.put_part(STAGE, key, Part(files=(file,), facts=facts | {"trials": rows}))
+
+
+def run_trial(
+    opener: Opener, combo: int, signal: Signal, rules: Rules, benchmark: float, objective: str
+) -> tuple[Row, F64]:
+    """Return a trial's metrics, what hung on the inside of bars, and its daily returns, (n_days - 1,)."""
+    resolved = opener.run(signal, rules)
+    inside = against_guess(opener.prices, rules, resolved, benchmark, objective)
+    found = metrics(opener.prices, rules, resolved.outcome, resolved.daily, benchmark)
+    return {"combo": combo, "inside": inside, **found}, daily_returns(resolved.daily)
 
 
 def run_best(
-    lake: Lake, key: str, symbol: str, features: FileEntry, signals: FileEntry, combo: int, request: BacktestRequest
+    lake: Lake,
+    key: str,
+    symbol: str,
+    features: FileEntry,
+    signals: FileEntry,
+    combo: int,
+    request: BacktestRequest,
+    partitions: Sequence[FileEntry] = (),
 ) -> Part:
-    """Run one trial again, by the same loop, and keep its trades and its curve."""
-    prices, ts_open = read_prices(lake, symbol, features)
+    """Run one trial again, by the same loop, and keep its trades and its curve; `partitions` as in `run_batch`."""
+    prices, ts_open = read_prices(lake, symbol, features, request)
     rules = account_rules(request)
-    signal = dict(read_signals(lake, signals, prices.close.size))[combo]
-    _, _, curve, trades = run_full(prices, signal, rules)
+    ((_, signal),) = read_signals(lake, signals, acting(prices, ts_open, request), combo)
+    opener, reader = bars_opener(lake, symbol, features, prices, request, partitions)
+    outcome, _, curve, trades = opener.full(signal, rules)
     facts = {"symbol": symbol, "combo": combo}
+    table = trades_table(prices, ts_open, trades, exit_trades(trades, reader))
     files = (
-        lake.add_table(f"trades/{symbol}.parquet", trades_table(prices, ts_open, trades), facts=facts),
+        lake.add_table(f"trades/{symbol}.parquet", table, facts=facts),
         lake.add_table(f"equity/{symbol}.parquet", equity_table(prices, rules, curve), facts=facts),
+    )
+    return lake.put_part(STAGE, key, Part(files=files, facts=facts | {"n_refused": outcome.n_refused}))
+
+
+def run_luck(
+    lake: Lake,
+    key: str,
+    symbol: str,
+    features: FileEntry,
+    signals: FileEntry,
+    combo: int,
+    returns: Sequence[FileEntry],
+    request: BacktestRequest,
+    partitions: Sequence[FileEntry] = (),
+) -> Part:
+    """Judge the choice of the best trial among the symbol's; `returns` are the files of `run_batch`, in order."""
+    prices, ts_open = read_prices(lake, symbol, features, request)
+    rules = account_rules(request)
+    ((_, signal),) = read_signals(lake, signals, acting(prices, ts_open, request), combo)
+    opener = bars_opener(lake, symbol, features, prices, request, partitions)[0]
+    outcome, _, _, trades = opener.full(signal, rules)
+    together = joined(lake, returns)
+    names = together.column_names[1:]
+    panel = np.stack([together[name].to_numpy() for name in names], axis=1)
+    # Of what the numbers come from alone, so that the draws are the same however the trials were cut into batches.
+    seed = int(digest([STAGE, symbol, features.sha256, combo, request.canonical()])[:15], 16)
+    column = names.index(str(combo))
+    facts = judge(prices, opener.summary, signal, rules, outcome, trades, panel, column, seed=seed)
+    text = json.dumps(facts, indent=2, allow_nan=False)
+    files = (
+        lake.add_table(f"returns/{symbol}.parquet", together, facts={"symbol": symbol}),
+        lake.add_bytes(f"luck/{symbol}.json", text.encode()),
     )
     return lake.put_part(STAGE, key, Part(files=files))
 
 
-def read_prices(lake: Lake, symbol: str, features: FileEntry) -> tuple[Prices, I64]:
-    """Return one symbol's bars and the time of each open. Raises BadPrices and CorruptFile."""
-    table = lake.read_table(features, ["ts_open", "ts_close", "open", "high", "low", "close"])
-    open_, high, low, close = (floats(table[name]) for name in ("open", "high", "low", "close"))
-    ts_close = table["ts_close"].to_numpy()
-    return checked_prices(symbol, open_, high, low, close, ts_close), table["ts_open"].to_numpy()
-
-
-def read_signals(lake: Lake, signals: FileEntry, n_bars: int) -> Iterator[tuple[int, I8]]:
-    """Yield (combo, the mask of every bar) of each parameter set in the file, those without any signal included."""
-    table = lake.read_table(signals, ["combo", "bar", "mask"])
-    combo, bar, mask = (table[name].to_numpy() for name in ("combo", "bar", "mask"))
-    first = int(signals.facts["first_combo"])
-    for number in range(first, first + int(signals.facts["n_combos"])):
-        start, stop = np.searchsorted(combo, [number, number + 1])
-        yield number, expand_mask(bar[start:stop], mask[start:stop], n_bars)
-
-
-def trades_table(prices: Prices, ts_open: I64, trades: Trades) -> pa.Table:
-    """Return the trades as a table; an open trade has no exit.
-
-    A fill at an open is stamped with the bar's ts_open. A stop is somewhere within its bar: it is stamped with the
-    bar's ts_close, when it is sure to have happened.
-    """
-    is_open = trades.reason == OPEN
-    exit_bar = np.where(is_open, 0, trades.exit_bar)
-    exit_ts = np.where(trades.reason == STOP, prices.ts_close[exit_bar], ts_open[exit_bar])
-    return pa.table(
-        {
-            "side": trades.side,
-            "entry_bar": trades.entry_bar,
-            "exit_bar": pa.array(trades.exit_bar, mask=is_open),
-            "entry_ts": ts_open[trades.entry_bar],
-            "exit_ts": pa.array(exit_ts, mask=is_open),
-            "quantity": trades.quantity,
-            "entry_price": trades.entry_fill,
-            "exit_price": pa.array(trades.exit_fill, mask=is_open),
-            "fees": trades.fees,
-            "pnl": trades.pnl,
-            "reason": pa.array([REASONS[reason] for reason in trades.reason.tolist()], pa.string()),
-            "is_open": is_open,
-        }
+def run_account_batch(
+    lake: Lake,
+    key: str,
+    symbols: Sequence[str],
+    features: Sequence[FileEntry],
+    signals: Sequence[FileEntry],
+    request: BacktestRequest,
+) -> Part:
+    """Do what `run_batch` does for all symbols on one account; one file of features and of signals a symbol."""
+    if made := lake.part(STAGE, key):
+        return made
+    account = read_account(lake, symbols, features, request)
+    ts = account.closes()
+    benchmark = float(buy_and_hold(account, ts[-1:])[0] / request.initial_cash - 1.0)
+    trials = (
+        (combo, partial(run_account_trial, account, combo, masks, benchmark))
+        for combo, masks in read_masks(lake, signals, account)
     )
+    facts = {"symbol": PORTFOLIO, "n_bars": int(account.markets.open.size)}
+    return _finished(lake, key, ts[last_of_days(ts)[1:]], trials, facts)
 
 
-def equity_table(prices: Prices, rules: Rules, curve: Curve) -> pa.Table:
-    """Return the account at the close of each bar, beside all cash in at the second open and never out."""
-    benchmark: F64 = run_full(prices, buy_and_hold_signal(prices.close.size), without_risk_rules(rules))[2].equity
-    peak = np.maximum(np.maximum.accumulate(curve.equity), rules.initial_cash)
-    return pa.table(
-        {
-            "ts": prices.ts_close,
-            "equity": curve.equity,
-            "cash": curve.cash,
-            "position": curve.position,
-            "drawdown": curve.equity / peak - 1.0,
-            "buy_and_hold": benchmark,
-        }
+def run_account_trial(account: Account, combo: int, masks: I8, benchmark: float) -> tuple[Row, F64]:
+    """Return the metrics of a trial of all symbols and its daily returns, (n_days - 1,)."""
+    run, cash = account.run(masks), account.rules.initial_cash
+    daily = run.curve.equity[last_of_days(run.curve.ts)]
+    row = {"combo": combo, **figures(run.curve.ts, cash, outcome_of(run, cash), daily, benchmark)}
+    return row, daily_returns(daily)
+
+
+def run_account_best(
+    lake: Lake,
+    key: str,
+    symbols: Sequence[str],
+    features: Sequence[FileEntry],
+    signals: Sequence[FileEntry],
+    combo: int,
+    request: BacktestRequest,
+) -> Part:
+    """Run one trial of the account again, by the same loop, and keep everything."""
+    account = read_account(lake, symbols, features, request)
+    ((_, masks),) = read_masks(lake, signals, account, combo)
+    run = account.run(masks, keep=True)
+    facts = {"symbol": PORTFOLIO, "combo": combo}
+    made = tables(account, run).items()
+    files = [lake.add_table(f"{name}/{PORTFOLIO}.parquet", table, facts=facts) for name, table in made]
+    text = json.dumps(summary(account, run), indent=2, allow_nan=False, ensure_ascii=False)
+    files.append(lake.add_bytes("portfolio.json", text.encode()))
+    return lake.put_part(STAGE, key, Part(files=tuple(files), facts=facts | {"n_refused": run.n_refused}))
+
+
+def run_account_luck(
+    lake: Lake,
+    key: str,
+    symbols: Sequence[str],
+    features: Sequence[FileEntry],
+    signals: Sequence[FileEntry],
+    combo: int,
+    returns: Sequence[FileEntry],
+    request: BacktestRequest,
+) -> Part:
+    """Judge the choice of the best trial of the account, as `run_luck` does for a symbol."""
+    account = read_account(lake, symbols, features, request)
+    ((_, masks),) = read_masks(lake, signals, account, combo)
+    together = joined(lake, returns)
+    names = together.column_names[1:]
+    panel = np.stack([together[name].to_numpy() for name in names], axis=1)
+    prices = [[symbol, file.sha256] for symbol, file in zip(symbols, features, strict=True)]
+    seed = int(digest([STAGE, PORTFOLIO, prices, combo, request.canonical()])[:15], 16)
+    facts = judge_portfolio(account, masks, panel, names.index(str(combo)), seed)
+    text = json.dumps(facts, indent=2, allow_nan=False)
+    files = (
+        lake.add_table(f"returns/{PORTFOLIO}.parquet", together, facts={"symbol": PORTFOLIO}),
+        lake.add_bytes(f"luck/{PORTFOLIO}.json", text.encode()),
     )
+    return lake.put_part(STAGE, key, Part(files=files))

@@ -1,44 +1,53 @@
-"""The bars stage: the days of each symbol in order, symbols side by side, sums checked against the source."""
+"""The bars stage: the days of each symbol in order, symbols side by side, sums checked against the source.
 
-from collections.abc import Iterable, Iterator
-from decimal import Decimal, localcontext
+A partition is read once, for every kind of bar asked for. Where there is room for more tasks than there are symbols,
+days are read side by side and say what they leave of any state (`survey`): the states before them are composed here,
+and then their bars are built side by side as well. Elsewhere each day waits for the one before. The bytes are the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import Any
 
 from services.bars.adapters.partitions import scales_of
+from services.bars.domain.carry import Table, composed, counted, is_certain
+from services.bars.domain.inverse import without_money
 from services.bars.domain.rule import rule_of
-from services.bars.domain.state import SUMS, State
-from services.bars.remote import STAGE, Step, Work, fold_trades, merge_partitions
+from services.bars.domain.state import State
+from services.bars.domain.summary import NotContinued, amount, symbol_facts
+from services.bars.domain.target import thresholds_of
+from services.bars.remote import STAGE, Before, Step, Work, fold, found, survey
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
-from tickloom.contracts.bars import VERSION, BarsRequest, TimeBars
+from tickloom.contracts.bars import VERSION, BarSpec, BarsRequest, TimeBars, inverse_fault
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.contracts.events import StageCall
-from tickloom.errors import InvalidRequest, TickloomError
-from tickloom.fanout import Task, fold_chains
+from tickloom.errors import InvalidRequest
+from tickloom.fanout import Kept, Task, fold_chains, map_unordered, place
 from tickloom.http import Report
 from tickloom.lake import Lake, open_lake
 
 BATCH_ROWS = 1_000_000
 SMALL_ROWS = 300_000
+SPREAD = 4
+"""Tasks at once per symbol from which on it is quicker to read every day without waiting, and to go over it twice."""
 
-
-class NotConserved(TickloomError):
-    """The bars do not hold what the trades held: nothing is published."""
-
-    next_step = "this is a defect of ours: please report it with the request"
-
-    def __str__(self) -> str:
-        return f"{self.args[0]}: {self.args[1]} of the source is {self.args[2]}, of its bars {self.args[3]}"
+Days = tuple[FileEntry, ...]
+_Kept = Kept[dict[str, tuple[Table, ...] | None]]
 
 
 class BarsJob:
     """Aggregates a download artifact into bars and publishes them as one artifact."""
+
+    def __init__(self, lake: Lake | None = None) -> None:
+        self._lake = lake
 
     def run(self, call: StageCall, report: Report) -> Manifest:
         """Make the artifact and return its manifest.
 
         Raises InvalidRequest, UnknownArtifact, ExactnessLost, NotConserved, CorruptFile, StageCancelled.
         """
-        lake = open_lake()
+        lake = self._lake or open_lake()
         done = lake.find(call.artifact_id)
         if done is not None:
             return done
@@ -48,30 +57,45 @@ class BarsJob:
         source = lake.manifest(call.inputs[0])
         if source.stage != "download":
             raise InvalidRequest("input", f"bars are made of a download, not of the stage {source.stage}")
-        works = _works(request, source)
-        parts = _run(lake, works, source, report)
-        return lake.put_manifest(_manifest(call, request, source, works, parts))
+        symbols = [_symbol(request, source, symbol) for symbol in source.facts["symbols"]]
+        parts = _Run(lake, symbols, report).parts()
+        return lake.put_manifest(_manifest(call, request, source, symbols, parts))
 
 
-def _entries(source: Manifest, symbol: str) -> list[FileEntry]:
-    return sorted(source.under(f"{symbol}/"), key=lambda entry: entry.name)
+@dataclass(frozen=True)
+class _Symbol:
+    work: Work
+    entries: Days
 
 
-def _works(request: BarsRequest, source: Manifest) -> list[Work]:
+def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
     step = INTERVAL_US[source.facts["interval"]] if source.facts["data_type"] == "klines" else 0
-    if step and not isinstance(request.spec, TimeBars):
-        raise InvalidRequest("spec.kind", f"klines become time bars; {request.spec.kind} bars are made of trades")
-    if step and isinstance(request.spec, TimeBars) and INTERVAL_US[request.spec.interval] % step:
-        reason = f"{request.spec.interval} is not a multiple of the klines' {source.facts['interval']}"
-        raise InvalidRequest("spec.interval", reason)
-    works = []
-    for symbol in source.facts["symbols"]:
-        scales = scales_of(_entries(source, symbol))
-        works.append(Work(symbol, rule_of(request.spec, scales["price_scale"], scales["quantity_scale"]), scales, step))
-    return works
+    entries = sorted(source.under(f"{symbol}/"), key=lambda entry: entry.name)
+    scales, inverse = scales_of(entries), source.facts["market"] == "coinm"
+    rules = {}
+    for name, spec in request.named().items():
+        field = f"specs.{name}" if name else "spec"
+        if step:
+            _check_klines(field, spec, step, source.facts["interval"])
+        if inverse and (fault := inverse_fault(spec)):
+            raise InvalidRequest(f"{field}.{fault[0]}", fault[1])
+        rules[name] = rule_of(spec, scales["price_scale"], scales["quantity_scale"])
+    targets = {name: rule.target for name, rule in rules.items() if rule.target is not None}
+    thresholds = {name: thresholds_of(of, rules[name].kind, entries, scales) for name, of in targets.items()}
+    return _Symbol(Work(symbol, rules, thresholds, scales, entries[-1].name, step, inverse), tuple(entries))
 
 
-def _batches(entries: Iterable[FileEntry]) -> list[tuple[FileEntry, ...]]:
+def _check_klines(field: str, spec: BarSpec, step: int, interval: str) -> None:
+    if not isinstance(spec, TimeBars):
+        raise InvalidRequest(f"{field}.kind", f"klines become time bars; {spec.kind} bars are made of trades")
+    if spec.microstructure:
+        reason = "klines do not hold the trades that microstructure is measured on: make these bars of trades"
+        raise InvalidRequest(f"{field}.microstructure", reason)
+    if INTERVAL_US[spec.interval] % step:
+        raise InvalidRequest(f"{field}.interval", f"{spec.interval} is not a multiple of the klines' {interval}")
+
+
+def _batches(entries: Iterable[FileEntry]) -> list[Days]:
     """Group partitions so that a task has enough to do; how they are grouped changes no byte of the result."""
     batches: list[list[FileEntry]] = []
     rows = BATCH_ROWS
@@ -84,102 +108,205 @@ def _batches(entries: Iterable[FileEntry]) -> list[tuple[FileEntry, ...]]:
     return [tuple(batch) for batch in batches]
 
 
-def _run(lake: Lake, works: list[Work], source: Manifest, report: Report) -> list[list[Part]]:
-    """Return each symbol's parts in the order of its days."""
-    entries = [_entries(source, work.symbol) for work in works]
-    total = sum(map(len, entries))
-    done = rows = 0
+@dataclass(frozen=True)
+class _Item:
+    """A task: some days of a symbol, and bars to build of them."""
 
-    def step(item: tuple[int, tuple[FileEntry, ...]], before: Step | None) -> Task[Step]:
-        index, batch = item
-        work = works[index]
-        first, last = batch[0].facts["day"], batch[-1].facts["day"]
-        name = f"bars {work.symbol} {first}" + (f"..{last}" if last != first else "")
-        if work.step:
-            return Task(name, merge_partitions, (lake, work, batch, entries[index][-1].name))
-        return Task(name, fold_trades, (lake, work, batch, before.state if before else State().to_json()))
+    index: int
+    days: Days
+    before: Before | None  # None: what the item before it in its chain leaves
+    kept: Any = None
 
-    chains: Iterator[list[tuple[int, tuple[FileEntry, ...]]]] = (
-        [(index, batch) for batch in _batches(of_symbol)] for index, of_symbol in enumerate(entries)
-    )
-    small = sum(entry.rows or 0 for of_symbol in entries for entry in of_symbol) < SMALL_ROWS
-    parts: list[list[Part]] = [[] for _ in works]
-    for index, result in fold_chains(chains, step, small=small, cancelled=report.cancelled, warn=report.warn):
-        finished = entries[index][len(parts[index]) : len(parts[index]) + len(result.parts)]
-        parts[index] += result.parts
-        done += len(finished)
-        rows += sum(entry.rows or 0 for entry in finished)
-        report.progress(done, total, rows, f"{works[index].symbol} {finished[-1].facts['day']}")
-    return parts
+
+class _Run:
+    """The parts of every symbol's bars, made in whatever order there is room for."""
+
+    def __init__(self, lake: Lake, symbols: Sequence[_Symbol], report: Report) -> None:
+        self._lake, self._symbols, self._report = lake, symbols, report
+        self._made: list[dict[str, dict[str, Part]]] = [{name: {} for name in s.work.rules} for s in symbols]
+        self._done = self._rows = 0  # counted once for each name of bars
+
+    def parts(self) -> list[dict[str, list[Part]]]:
+        """Return each symbol's parts by name of the bars, in the order of its days."""
+        rows = sum(entry.rows or 0 for symbol in self._symbols for entry in symbol.entries)
+        if rows < SMALL_ROWS:
+            self._fold(small=True)
+        else:
+            where = place(self._report.warn)
+            wide = where.keeps and where.width >= SPREAD * len(self._symbols)
+            if wide and not self._symbols[0].work.step:
+                self._spread(2 * where.width)
+            else:
+                self._fold(threads=where.width > len(self._symbols))
+        return [
+            {name: [made[entry.name] for entry in symbol.entries] for name, made in of_symbol.items()}
+            for symbol, of_symbol in zip(self._symbols, self._made, strict=True)
+        ]
+
+    def _fold(self, *, small: bool = False, threads: bool = False) -> None:
+        """Build day after day, symbols side by side."""
+        if threads:
+            self._symbols = [_Symbol(replace(s.work, threads=True), s.entries) for s in self._symbols]
+        read = [[(days, None) for days in _batches(symbol.entries)] for symbol in self._symbols]
+        self._build(
+            [self._chain(index, days, tuple(self._made[index])) for index, days in enumerate(read)], small=small
+        )
+
+    def _spread(self, at_once: int) -> None:
+        """Read days side by side, so many batches at once, then build their bars side by side."""
+        todo = []
+        for index in range(len(self._symbols)):
+            todo += [(index, days) for days in _batches(self._left(index))]
+        batches = iter(todo)
+        while wave := list(islice(batches, at_once)):
+            kept = zip(wave, self._survey(wave), strict=True)
+            chains: list[list[_Item]] = []
+            for index, group in groupby(kept, key=lambda pair: pair[0][0]):
+                chains += self._planned(index, [(days, left) for (_, days), left in group])
+            self._build(chains)
+            self._check_continued(item for chain in chains for item in chain)
+
+    def _left(self, index: int) -> Days:
+        """Take what the lake has of the symbol's first days, and return the days after them."""
+        work, entries = self._symbols[index].work, self._symbols[index].entries
+        there = {name: found(self._lake, work, name, entries) for name in work.rules}
+        n_days = min(map(len, there.values()))
+        self._take(index, entries[:n_days], there)
+        return entries[n_days:]
+
+    def _survey(self, wave: Sequence[tuple[int, Days]]) -> list[_Kept]:
+        """Read these days and return what each batch of them leaves of any state; their trades are kept."""
+        tasks = []
+        known: dict[int, dict[str, int | None]] = {}
+        for index, days in wave:
+            work = self._symbols[index].work
+            if index not in known:
+                known[index] = {name: self._certain(index, name) for name in work.rules}
+            tasks.append(Task(_name("survey", work, days), survey, (self._lake, work, days, known[index]), keeps=True))
+            known[index] = {name: _beyond(work, name, at, days) for name, at in known[index].items()}
+        kept: list[_Kept | None] = [None] * len(tasks)
+        for k, result in map_unordered(tasks, cancelled=self._report.cancelled, warn=self._report.warn):
+            kept[k] = result
+        return [one for one in kept if one is not None]
+
+    def _certain(self, index: int, name: str) -> int | None:
+        rule = self._symbols[index].work.rules[name]
+        return counted(State.from_json(self._state(index, name)), rule) if is_certain(rule) else None
+
+    def _state(self, index: int, name: str) -> dict[str, Any]:
+        """Return the state after the days that are built, which are the first ones."""
+        made, entries = self._made[index][name], self._symbols[index].entries
+        state: dict[str, Any] = made[entries[len(made) - 1].name].facts["state"] if made else State().to_json()
+        return state
+
+    def _planned(self, index: int, read: Sequence[tuple[Days, _Kept]]) -> list[list[_Item]]:
+        """Return the chains that build a symbol's batches: of one batch each where the states before are known."""
+        chains, fold_of = [], []
+        ahead: list[dict[str, dict[str, Any]]] = [{} for _ in read]
+        for name in self._made[index]:
+            states = _composed(self._state(index, name), [left.result[name] for _, left in read])
+            if states is None:
+                fold_of.append(name)
+            else:
+                for before, state in zip(ahead, states, strict=True):
+                    before[name] = state
+        if ahead[0]:
+            chains += [
+                [_Item(index, days, before, left.bulk)] for (days, left), before in zip(read, ahead, strict=True)
+            ]
+        return chains + ([self._chain(index, [(d, left.bulk) for d, left in read], tuple(fold_of))] if fold_of else [])
+
+    def _chain(self, index: int, read: Sequence[tuple[Days, Any]], names: tuple[str, ...]) -> list[_Item]:
+        """Return the items that build batches one after another, from the symbol's last known state on."""
+        before = {name: self._state(index, name) for name in names}
+        return [_Item(index, days, before if k == 0 else None, kept) for k, (days, kept) in enumerate(read)]
+
+    def _build(self, chains: Sequence[Sequence[_Item]], *, small: bool = False) -> None:
+        def step(item: _Item, before: Step | None) -> Task[Step]:
+            work = self._symbols[item.index].work
+            states = item.before if item.before is not None else before.states if before else {}
+            return Task(_name(STAGE, work, item.days), fold, (self._lake, work, item.days, states), given=item.kept)
+
+        at = [0] * len(chains)
+        cancelled, warn = self._report.cancelled, self._report.warn
+        for chain, result in fold_chains(chains, step, small=small, cancelled=cancelled, warn=warn):
+            item = chains[chain][at[chain]]
+            at[chain] += 1
+            self._take(item.index, item.days, result.parts)
+
+    def _take(self, index: int, days: Days, parts: Mapping[str, Sequence[Part]]) -> None:
+        """Keep what was built of these days, and tell of it."""
+        for name, made in parts.items():
+            self._made[index][name] |= {entry.name: part for entry, part in zip(days, made, strict=False)}
+            self._done += len(days)
+            self._rows += sum(entry.rows or 0 for entry in days)
+        if days:
+            names, total = len(self._made[index]), sum(len(symbol.entries) for symbol in self._symbols)
+            day = f"{self._symbols[index].work.symbol} {days[-1].facts['day']}"
+            self._report.progress(self._done // names, total, self._rows // names, day)
+
+    def _check_continued(self, items: Iterable[_Item]) -> None:
+        """Compare the states that bars were built from with those that the days before them left."""
+        for item in items:
+            entries = self._symbols[item.index].entries
+            at = entries.index(item.days[0])
+            for name, state in (item.before or {}).items():
+                if at and self._made[item.index][name][entries[at - 1].name].facts["state"] != state:
+                    raise NotContinued(self._symbols[item.index].work.symbol, item.days[0].name)
+
+
+def _composed(state: dict[str, Any], read: Sequence[tuple[Table, ...] | None]) -> list[dict[str, Any]] | None:
+    """Return the state before each batch, given that before the first; None where a table does not tell."""
+    after: State | None = State.from_json(state)
+    states = [state]
+    for tables in read[:-1]:
+        after = composed(tables, after) if tables is not None and after is not None else None
+        if after is None:
+            return None
+        states.append(after.to_json())
+    return states
+
+
+def _beyond(work: Work, name: str, known: int | None, days: Days) -> int | None:
+    """Return what is counted after these days, modulo the threshold, given what is before them."""
+    if known is None:
+        return None
+    rule = work.rules[name]
+    return (known + sum(amount(entry, rule.kind, work.scales) for entry in days)) % rule.size
+
+
+def _name(what: str, work: Work, days: Days) -> str:
+    first, last = days[0].facts["day"], days[-1].facts["day"]
+    return f"{what} {work.symbol} {first}" + (f"..{last}" if last != first else "")
 
 
 def _manifest(
-    call: StageCall, request: BarsRequest, source: Manifest, works: list[Work], parts: list[list[Part]]
+    call: StageCall,
+    request: BarsRequest,
+    source: Manifest,
+    symbols: Sequence[_Symbol],
+    parts: Sequence[Mapping[str, Sequence[Part]]],
 ) -> Manifest:
-    symbols = {
-        work.symbol: _symbol_facts(work, _entries(source, work.symbol), of_symbol)
-        for work, of_symbol in zip(works, parts, strict=True)
-    }
-    files = sorted((entry for of_symbol in parts for part in of_symbol for entry in part.files), key=lambda e: e.name)
+    files: list[FileEntry] = []
+    bars: dict[str, dict[str, Any]] = {}
+    for name, spec in request.named().items():
+        facts = {}
+        for symbol, of_symbol in zip(symbols, parts, strict=True):
+            work, made = symbol.work, of_symbol[name]
+            of_all = symbol_facts(work.symbol, work.scales, symbol.entries, made, klines=bool(work.step))
+            facts[work.symbol] = without_money(of_all) if work.inverse else of_all
+            files += [_renamed(entry, name) for part in made for entry in part.files]
+        bars[name] = {"kind": spec.kind, "symbols": facts}
     return Manifest(
         id=call.artifact_id,
         stage=STAGE,
         version=VERSION,
         request=call.request,
         inputs=call.inputs,
-        files=tuple(files),
-        facts={"kind": request.spec.kind, "symbols": symbols, "quality": source.facts["quality"]},
+        files=tuple(sorted(files, key=lambda entry: entry.name)),
+        facts=bars.get("", {"bars": bars}) | {"quality": source.facts["quality"]},
     )
 
 
-def _symbol_facts(work: Work, entries: list[FileEntry], parts: list[Part]) -> dict[str, Any]:
-    sums = _added([part.facts["sums"] for part in parts])
-    if work.step:
-        partial = parts[-1].facts["partial"]
-        residual = _added([part.facts["residual"] for part in parts])
-        facts: dict[str, Any] = {"incomplete": sum(part.facts["incomplete"] for part in parts)}
-    else:
-        partial = State.from_json(parts[-1].facts["state"]).open_bar()
-        residual = {name: partial[name] if partial else 0 for name in SUMS}
-        guards = _added([part.facts["guards"] for part in parts])
-        facts = {"guards": guards} if guards else {}
-    texts, left = _texts(sums, work.scales), _texts(residual, work.scales)
-    _check_conserved(work, entries, _added([sums, residual]))
-    files = [entry for part in parts for entry in part.files]
-    facts |= {"n_bars": sum(entry.rows or 0 for entry in files), **texts, "residual": left, **work.scales}
-    facts["partial"] = None if partial is None else {**_texts(partial, work.scales), "is_partial": True}
-    if files:
-        facts |= {"first_ts": files[0].facts["first_ts"], "last_ts": files[-1].facts["last_ts"]}
-    return facts
-
-
-def _check_conserved(work: Work, entries: list[FileEntry], sums: dict[str, int]) -> None:
-    """Hold the sums over bars and the open bar against what the download stage added up over the trades."""
-    for name, theirs in (("volume", "volume" if work.step else "quantity"), ("notional", "notional")):
-        if name not in sums:
-            continue
-        with localcontext(prec=200):
-            expected = sum((Decimal(entry.facts[theirs]) for entry in entries), Decimal(0))
-        found = Decimal(_texts({name: sums[name]}, work.scales)[name])
-        if found != expected:
-            raise NotConserved(work.symbol, name, str(expected), str(found))
-
-
-def _added(rows: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for row in rows:
-        for name, value in row.items():
-            total[name] = total.get(name, 0) + value
-    return total
-
-
-def _texts(values: dict[str, int], scales: dict[str, int]) -> dict[str, Any]:
-    """Return decimals as exact text, other integers as they are."""
-    kinds = {"volume": "quantity_scale", "buy_volume": "quantity_scale"}
-    kinds |= {"notional": "notional_scale", "buy_notional": "notional_scale"}
-    kinds |= dict.fromkeys(("open", "high", "low", "close"), "price_scale")
-    with localcontext(prec=200):
-        return {
-            name: format(Decimal(value).scaleb(-scales[kinds[name]]).normalize(), "f") if name in kinds else value
-            for name, value in values.items()
-        }
+def _renamed(entry: FileEntry, name: str) -> FileEntry:
+    return entry.model_copy(update={"name": f"{name}/{entry.name}"}) if name else entry

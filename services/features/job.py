@@ -6,9 +6,11 @@ from typing import Any
 from services.features.domain.errors import NotBars
 from services.features.remote import STAGE, make_symbol
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
+from tickloom.contracts.bars import bars_of
 from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.features import VERSION, FeaturesRequest
+from tickloom.errors import InvalidRequest
 from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
 from tickloom.identity import digest
@@ -33,7 +35,7 @@ class FeaturesJob:
         request = request_of(call, STAGE, FeaturesRequest, "features are computed over one bars artifact")
         made = lake.find(call.artifact_id)
         if made is None:
-            bars = lake.manifest(call.inputs[0])
+            bars = _chosen(lake.manifest(call.inputs[0]), request.bars)
             symbols = _symbols(bars)
             facts = {
                 "symbols": list(symbols),
@@ -64,6 +66,13 @@ class FeaturesJob:
             rows += _rows(part.files)
             report.progress(len(parts), len(symbols), rows, tasks[index].name)
         return [parts[symbol] for symbol in symbols]
+
+
+def _chosen(bars: Manifest, name: str | None) -> Manifest:
+    try:
+        return bars_of(bars, name)
+    except ValueError as error:
+        raise InvalidRequest("bars", str(error)) from None
 
 
 def _symbols(bars: Manifest) -> dict[str, list[FileEntry]]:

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
+from services.signals.domain.decisions import Decisions
 from services.signals.domain.grid import Combination, combinations
 from services.signals.domain.rules import Rules
 from services.signals.remote import STAGE, make_batch, numeric_columns
@@ -34,13 +35,15 @@ class SignalsJob:
         """Make the artifact and return its manifest. The same call twice is one computation and one answer.
 
         Raises, before any work is handed out, what is wrong with a rule: RuleNotAllowed, RuleTooLarge, UnknownColumn,
-        UnknownParameter; and InvalidRequest, UnknownArtifact, MissingPartition, CorruptFile.
+        UnknownParameter; or with a strategy: StrategyNotAllowed, UnknownStrategy, StrategyChanged, StrategyFailed; and
+        InvalidRequest, UnknownArtifact, MissingPartition, CorruptFile.
         """
         lake = self._lake or open_lake()
         request = request_of(call, STAGE, SignalsRequest, "signals are made from one features artifact")
         if found := lake.find(call.artifact_id):
             return found
-        rules, grid = Rules.of(request), combinations(request.parameters)
+        grid = combinations(request.parameters)
+        rules = Decisions.of(request, request.strategy) if request.strategy else Rules.of(request)
         tables = feature_tables(lake.manifest(call.inputs[0]))
         for known in dict.fromkeys(tuple(numeric_columns(lake, entry)) for entry in tables.values()):
             rules.columns(grid, known)
@@ -77,7 +80,7 @@ def combos_table(lake: Lake, request: SignalsRequest, grid: Sequence[Combination
 
 
 def _fan_out(
-    lake: Lake, report: Report, request: SignalsRequest, rules: Rules, grid: Sequence[Combination],
+    lake: Lake, report: Report, request: SignalsRequest, rules: Rules | Decisions, grid: Sequence[Combination],
     tables: dict[str, FileEntry],
 ) -> list[Part]:  # fmt: skip
     """Return the parts of all batches in order, those kept from an earlier attempt and those made now."""

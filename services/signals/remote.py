@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.signals.domain.binding import PREVIOUS
+from services.signals.domain.decisions import Decisions
 from services.signals.domain.grid import Combination
 from services.signals.domain.rules import Rules
 from services.signals.kernels.masks import mask_changes
@@ -18,13 +19,21 @@ from tickloom.kernel import F64, I8, I64
 from tickloom.lake import Lake, floats
 
 STAGE = "signals"
+Deciders = Rules | Decisions
+"""What says at each close what to do: a request's rules, or its strategy."""
 
 SCHEMA = pa.schema([("combo", pa.int32()), ("bar", pa.int64()), ("ts", pa.int64()), ("mask", pa.int8())])
 """A row per change of a mask: it is in force from `bar` on, which closes at `ts`; before its first row it is 0."""
 
 
 def make_batch(
-    lake: Lake, key: str, symbol: str, features: FileEntry, rules: Rules, first: int, grid: Sequence[Combination]
+    lake: Lake,
+    key: str,
+    symbol: str,
+    features: FileEntry,
+    rules: Deciders,
+    first: int,
+    grid: Sequence[Combination],
 ) -> Part:
     """Evaluate the parameter sets `first`, `first` + 1, ... over one symbol's features, and keep the part."""
     columns, ts_close = _read(lake, features, rules, grid)
@@ -41,7 +50,9 @@ def make_batch(
     return lake.put_part(STAGE, key, Part(files=(entry,)))
 
 
-def _read(lake: Lake, features: FileEntry, rules: Rules, grid: Sequence[Combination]) -> tuple[Mapping[str, F64], I64]:
+def _read(
+    lake: Lake, features: FileEntry, rules: Deciders, grid: Sequence[Combination]
+) -> tuple[Mapping[str, F64], I64]:
     """Return the columns that the rules read, (n_bars,) each, and the time of each close."""
     known = numeric_columns(lake, features)
     wanted = {n if n in known else n.removeprefix(PREVIOUS) for n in rules.columns(grid, known)}

@@ -1,5 +1,7 @@
 """The viz stage: read a finished backtest, set its report, commit."""
 
+from dataclasses import replace
+
 from services.viz.adapters import inputs, page, pictures, tables
 from services.viz.domain import sheet
 from services.viz.domain.charts import chart_data
@@ -33,7 +35,7 @@ class VizJob:
             return found
         links = inputs.chain(lake, lake.manifest(call.inputs[0]))
         symbols = self._read(lake, links, report)
-        run = inputs.read_run(lake, links, symbols)
+        run = replace(inputs.read_run(lake, links, symbols, request.earlier_trials), probe=request.probe)
         files = self._draw(lake, run, request, call.artifact_id, report)
         title = sheet.title(run, request.title)
         return lake.put_manifest(

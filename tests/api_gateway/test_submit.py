@@ -218,6 +218,45 @@ def test_a_pipeline_with_a_stage_left_out_is_refused_by_its_name(gateway):
     assert "features" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"bars": {"spec": {"kind": "dollar", "threshold": 1000}}}, "bars.spec.kind"),
+        ({"bars": {"specs": {"d": {"kind": "dollar_run", "expected_trades": 50}}}}, "bars.specs.d.kind"),
+        ({"backtest": {"impact": {"kind": "square_root"}}}, "backtest.impact"),
+    ],
+)
+def test_what_contracts_of_coinm_cannot_give_is_refused_before_anything_runs(gateway, part, named):
+    coinm = {"download": DOWNLOAD | {"symbols": ["BTCUSD_PERP"], "market": "coinm"}}
+    bars = {"bars": {"spec": {"kind": "volume", "threshold": 1000}}}
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | bars | coinm | part)
+    assert answer.status_code == 422
+    assert named in answer.json()["detail"]
+    assert "COIN-M" in answer.json()["detail"]
+    assert rows() == 0
+
+
+def test_more_holdings_than_symbols_are_refused_before_anything_runs(gateway):
+    backtest = {"portfolio": {"limits": {"min_holdings": 9}}}
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | {"backtest": backtest})
+    assert answer.status_code == 422
+    assert "min_holdings: 9 cannot be held" in answer.json()["detail"]
+    assert rows() == 0
+
+
+def test_of_several_kinds_of_bars_a_pipeline_says_which_one_it_goes_on_with(gateway):
+    specs = {"dollars": {"kind": "dollar", "threshold": 1000}, "hours": {"kind": "time", "interval": "1h"}}
+    several = PIPELINE | {"bars": {"specs": specs}}
+    answer = gateway.post("/submit_pipeline", json=several)
+    assert answer.status_code == 422
+    assert "features.bars" in answer.json()["detail"]
+    assert "choose one by name: dollars, hours" in answer.json()["detail"]
+    chosen = several | {"features": PIPELINE["features"] | {"bars": "hours"}}
+    assert gateway.post("/submit_pipeline", json=chosen).status_code == 202
+    without = {stage: PIPELINE[stage] for stage in ("download",)} | {"bars": {"specs": specs}}
+    assert gateway.post("/submit_pipeline", json=without).status_code == 202
+
+
 @pytest.mark.parametrize("source", [NOBODY, "f" * 64])
 def test_an_unknown_input_is_404(gateway, source):
     answer = gateway.post("/submit_bars", json=BARS | {"input": source})
@@ -243,6 +282,38 @@ def test_an_unknown_symbol_is_refused_when_the_venue_says_so(gateway):
     assert rows() == 0
 
 
+@pytest.mark.parametrize(("market", "symbol"), [("coinm", "BTCUSD_PERP"), ("usdm", "BTCUSDT")])
+def test_symbols_of_futures_are_not_looked_for_among_those_of_the_spot_market(gateway, market, symbol):
+    with respx.mock as exchange:  # whatever is asked for fails the test
+        answer = gateway.post("/submit_download", json=DOWNLOAD | {"symbols": [symbol], "market": market})
+    assert answer.status_code == 202, answer.text
+    assert not exchange.calls
+
+
+def test_many_symbols_are_one_question_and_each_is_one_only_when_that_is_refused(gateway):
+    api = f"{settings().sim()}/api/v3/exchangeInfo"
+    three = DOWNLOAD | {"symbols": ["BTCUSDT", "币安人生USDT", "NOSUCH"]}
+    with respx.mock as exchange:
+        asked = exchange.get(api).mock(
+            side_effect=[httpx.Response(400, json={"code": -1121}), *[httpx.Response(200, json={})] * 3]
+        )
+        assert gateway.post("/submit_download", json=three).status_code == 202
+        assert [len(call.request.url.params) for call in asked.calls] == [1] * 4
+        assert asked.calls[0].request.url.params["symbols"].startswith('["BTCUSDT",')
+        assert [call.request.url.params["symbol"] for call in asked.calls[1:]] == three["symbols"]
+        assert gateway.post("/submit_download", json=three | {"start_date": "2022-02"}).status_code == 202
+        assert asked.call_count == 4  # they are known now
+
+
+@pytest.mark.parametrize("status", [418, 429])
+def test_t04_a_venue_that_asks_for_a_pause_is_not_asked_again_and_stops_no_submission(gateway, status):
+    with respx.mock as exchange:
+        asked = exchange.get(url__startswith=settings().sim()).respond(status, headers={"Retry-After": "60"})
+        for month in ("2022-01", "2022-02"):
+            assert gateway.post("/submit_download", json=DOWNLOAD | {"start_date": month}).status_code == 202
+        assert asked.call_count == 1
+
+
 def test_a_venue_that_does_not_answer_stops_no_submission(gateway):
     with respx.mock as exchange:
         exchange.get(url__startswith=settings().sim()).mock(side_effect=httpx.ConnectError("down"))
@@ -260,6 +331,18 @@ def test_a_file_is_pinned_by_its_content_so_that_a_changed_file_is_another_compu
     assert second["artifact_id"] != first["artifact_id"]
     pinned = {**body, "files": {"BTCUSDT": {"path": "k.csv", "sha256": digest("x")}}}
     assert gateway.post("/submit_download", json=pinned).status_code == 422
+
+
+def test_a_stop_by_a_feature_that_the_pipeline_does_not_make_is_refused_at_once(gateway):
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | {"backtest": {"stop_loss": {"column": "atr_14"}}})
+    assert answer.status_code == 422
+    assert "backtest.stop_loss.column: the features do not make atr_14" in answer.json()["detail"]
+
+
+def test_a_pipeline_with_a_probe_is_refused_and_it_says_who_carries_it_out(gateway):
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | {"probe": {"cuts": 3}})
+    assert answer.status_code == 422
+    assert "tickloom run FILE" in answer.json()["detail"]
 
 
 def test_a_link_out_of_the_import_folder_is_not_followed(gateway, tmp_path):
@@ -294,3 +377,36 @@ def test_the_examples_of_the_openapi_document_are_accepted_as_they_are(gateway):
         answer = gateway.post(f"/submit_{stage}", json=example)
         assert answer.status_code == 202, (stage, answer.text)
         source = answer.json()["task_id"]
+
+
+def pinned(gateway, body: dict) -> tuple[str, dict]:
+    task = gateway.post("/submit_pipeline", json=body).json()["task_id"]
+    return task, runs.read(ledger_url(), task)[1][-1].request["earlier_trials"]
+
+
+def test_a_report_is_told_how_many_trials_other_searches_have_run_on_its_data(gateway):
+    other = PIPELINE | {"signals": SIGNALS | {"parameters": {"fast": [5, 6, 7], "slow": [20, 30]}}}
+    first, alone = pinned(gateway, PIPELINE)
+    assert alone == {}
+    assert pinned(gateway, PIPELINE) == (first, {})  # its own trial is not an earlier one: a repeat is the same run
+    assert pinned(gateway, other)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
+    again, now = pinned(gateway, PIPELINE)
+    assert now == {"BTCUSDT": 6, "ETHUSDT": 6}
+    assert again != first
+
+
+def test_a_client_cannot_talk_its_earlier_trials_away(gateway):
+    pinned(gateway, PIPELINE)
+    other = PIPELINE | {"backtest": {"stop_loss_rate": 0.03}, "viz": {"earlier_trials": {"BTCUSDT": 0}}}
+    assert pinned(gateway, other)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
+
+
+def test_stages_submitted_one_by_one_count_like_a_pipeline(gateway):
+    pinned(gateway, PIPELINE)
+    task = gateway.post("/submit_download", json=DOWNLOAD).json()["task_id"]
+    for stage in ("bars", "features", "signals"):
+        task = gateway.post(f"/submit_{stage}", json=PIPELINE[stage] | {"input": task}).json()["task_id"]
+    task = gateway.post("/submit_backtest", json={"stop_loss_rate": 0.01, "input": task}).json()["task_id"]
+    report = gateway.post("/submit_viz", json={"input": task}).json()["task_id"]
+    assert runs.read(ledger_url(), report)[1][-1].request["earlier_trials"] == {"BTCUSDT": 1, "ETHUSDT": 1}
+    assert pinned(gateway, PIPELINE)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tickloom.contracts.artifact import Manifest
+from tickloom.contracts.events import BestTrial, Progress, Trials
 from tickloom.lake import decimals, open_lake
 from tickloom.ledger import leases, ledger_url
 
@@ -63,6 +64,28 @@ def test_cancelling_is_final_twice_is_once_and_a_finished_task_stays(gateway, ar
         assert answer.json()["state"] == "REVOKED"
     assert gateway.get(f"/status/{task}").json()["state"] == "REVOKED"
     assert gateway.delete(f"/tasks/{'0' * 32}").status_code == 404
+
+
+def test_a_status_tells_of_a_search_what_is_finished_the_best_and_the_time_left(gateway):
+    task = gateway.post("/submit_download", json=DOWNLOAD).json()["task_id"]
+    before = gateway.get(f"/status/{task}").json()
+    assert (before["seconds_left"], before["trials"], before["best"]) == (None, None, None)
+    lease = leases.claim(ledger_url(), task, "download", "w", 30)
+    best = BestTrial(symbol="BTCUSDT", parameters={"fast": 5}, objective="cagr", value=0.5)
+    event = Progress(done=1, total=3, seconds_left=4.5, trials=Trials(done=40, total=64), best=best)
+    assert leases.renew(ledger_url(), lease, 30, event)
+    now = gateway.get(f"/status/{task}").json()
+    expected = {"seconds_left": 4.5, "trials": {"done": 40, "total": 64}, "best": best.canonical()}
+    assert expected.items() <= now.items()
+    assert expected.items() <= now["stages"][0].items()
+    leases.release(ledger_url(), lease)
+    again = leases.claim(ledger_url(), task, "download", "w", 30)
+    fresh = gateway.get(f"/status/{task}").json()
+    assert (fresh["seconds_left"], fresh["trials"], fresh["best"]) == (None, None, None)
+    assert leases.renew(ledger_url(), again, 30, event)
+    gateway.delete(f"/tasks/{task}")
+    ended = gateway.get(f"/status/{task}").json()
+    assert (ended["seconds_left"], ended["trials"]) == (None, {"done": 40, "total": 64})
 
 
 def test_lists_filter_and_page(gateway):

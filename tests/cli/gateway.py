@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from api_gateway.models import Accepted, TaskList, TaskStatus
+from api_gateway.models import Accepted, Estimate, TaskList, TaskStatus
 from cli.probes import free_port, http_get
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import InvalidRequest, UnknownArtifact, UnknownFile, UnknownTask
@@ -32,16 +32,18 @@ def status(state: str = "SUCCESS", *, at: str = "viz", error: dict[str, Any] | N
             {
                 "stage": stage, "state": its, "progress": 1.0 if its == "SUCCESS" else 0.5 if its == "STARTED" else 0.0,
                 "done": 1, "total": 2, "rows": 1000, "rows_per_s": 1234567.0 if its == "STARTED" else None,
+                "seconds_left": 75.0 if its == "STARTED" else None, "trials": None, "best": None,
                 "message": "BTCUSDT [2022-01-03]", "warnings": [], "attempt": 1, "cached": False,
-                "artifact_id": ARTIFACTS[stage], "error": error if i == position else None,
+                "artifact_id": ARTIFACTS[stage], "stale": None, "error": error if i == position else None,
                 "started": "2026-01-01T00:00:00Z", "finished": None,
             }
         )  # fmt: skip
     body = {
         "task_id": TASK, "kind": "pipeline", "name": "demo", "state": state, "stage": at, "progress": position / 6,
-        "rows": 1000, "rows_per_s": None, "message": "", "warnings": ["one file had a gap"],
-        "artifact_id": ARTIFACTS["viz"], "error": error, "created": "2026-01-01T00:00:00Z", "finished": None,
-        "stages": stages,
+        "rows": 1000, "rows_per_s": None, "seconds_left": None, "trials": None, "best": None,
+        "message": "", "warnings": ["one file had a gap"],
+        "artifact_id": ARTIFACTS["viz"], "stale": None, "error": error, "created": "2026-01-01T00:00:00Z",
+        "finished": None, "stages": stages,
     }  # fmt: skip
     return TaskStatus.model_validate(body).model_dump(mode="json")
 
@@ -53,6 +55,7 @@ class FakeGateway:
     statuses: list[dict[str, Any]] = field(default_factory=lambda: [status()])
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
+    stale: dict[str, Any] | None = None
     busy: int = 0
     parts: dict[str, bool] = field(default_factory=lambda: {"ledger": True, "broker": True})
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
@@ -102,16 +105,42 @@ def _app(fake: FakeGateway) -> FastAPI:
 
     _artifacts(app, fake)
 
+    @app.post("/artifacts/{artifact_id}/recheck", status_code=202)
+    def recheck(artifact_id: str) -> dict[str, Any]:
+        if artifact_id not in fake.files:
+            raise UnknownArtifact(artifact_id)
+        return _accepted()
+
+    @app.post("/recheck", status_code=202)
+    def recheck_all() -> dict[str, Any]:
+        return {"tasks": [_accepted()]}
+
     @app.post("/submit_{kind}", status_code=202)
-    async def submit(kind: str, request: Request) -> dict[str, Any]:
+    async def submit(kind: str, request: Request, dry_run: bool = False) -> dict[str, Any]:
         if b"nonsense" in await request.body():
             raise InvalidRequest("spec", "nonsense")
-        answer = Accepted(
-            task_id=TASK, state="PENDING", artifact_id=ARTIFACTS["viz"], created=True, status_url=f"/status/{TASK}"
-        )
-        return answer.model_dump(mode="json")
+        return _estimate() if dry_run else _accepted()
 
     return app
+
+
+def _estimate() -> dict[str, Any]:
+    costs = {
+        "rows": {"low": 0, "expected": 2160, "high": 2160}, "trials": 64,
+        "memory_bytes": {"low": 10**7, "expected": 4 * 10**7, "high": 16 * 10**7},
+        "seconds": {"low": 0.25, "expected": 1.0, "high": 4.0}, "how": "by the [calendar]",
+    }  # fmt: skip
+    unknown = {"rows": None, "trials": None, "memory_bytes": None, "seconds": None, "how": "not known before"}
+    stages = [{"stage": "bars", "cached": False} | unknown, {"stage": "backtest", "cached": False} | costs]
+    body = {"artifact_id": ARTIFACTS["viz"], "stages": [*stages, {"stage": "viz", "cached": True} | costs]}
+    return Estimate.model_validate(body | costs).model_dump(mode="json")
+
+
+def _accepted() -> dict[str, Any]:
+    answer = Accepted(
+        task_id=TASK, state="PENDING", artifact_id=ARTIFACTS["viz"], created=True, status_url=f"/status/{TASK}"
+    )
+    return answer.model_dump(mode="json")
 
 
 def _artifacts(app: FastAPI, fake: FakeGateway) -> None:
@@ -124,8 +153,12 @@ def _artifacts(app: FastAPI, fake: FakeGateway) -> None:
             for name, data in fake.files[artifact_id].items()
         ]
         manifest = {"id": artifact_id, "stage": "viz", "request": {"title": "[x]"}, "files": entries}
-        step = {"id": ARTIFACTS["bars"], "stage": "bars", "request": {}, "files": 2, "rows": 10, "bytes": 2000}
-        return {"manifest": manifest, "lineage": [step]}
+        manifest["facts"] = {"archives": 12, "changed": ["/a.zip"]}
+        steps = [
+            {"id": ARTIFACTS[stage], "stage": stage, "request": {}, "files": 2, "rows": 10, "bytes": 2000}
+            for stage in ("bars", "download")
+        ]
+        return {"manifest": manifest, "stale": fake.stale, "lineage": steps}
 
     @app.get("/artifacts/{artifact_id}/files/{name:path}")
     def file(artifact_id: str, name: str) -> Response:

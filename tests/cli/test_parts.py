@@ -189,7 +189,9 @@ print(ray.cluster_resources()['CPU'])
     path = settings.home / "ray_token"
 
     def driver(token_path: Path) -> subprocess.CompletedProcess[str]:
+        # Ray asks a head that refuses it 20 times, a second apart; the driver with the token shows that twice will do.
         environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_path)}
+        environment |= {"RAY_NUM_REDIS_GET_RETRIES": "2"}
         command = [sys.executable, "-c", code]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

@@ -49,6 +49,7 @@ def head() -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, str]]]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "5",  # of 30 s for which a client looks for a head that is gone
         "TICKLOOM_RAY_ADDRESS": f"ray://127.0.0.1:{client}",
         "TICKLOOM_CPUS": "2",
         "PYTHONPATH": str(ROOT),
@@ -60,7 +61,7 @@ def head() -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, str]]]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(start, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while not answers_at(client):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, "Ray's client server did not come up"
@@ -73,15 +74,16 @@ def head() -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, str]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.timeout(600)
 def test_ray_client_gives_what_the_local_pool_gives(head):
     process, environment = head
     # Not as __main__: tasks are found by the name of their module.
     code = "from tests.deploy.ray_client_tasks import main; main()"
     driver = [sys.executable, "-c", code, str(process.pid)]
-    out = subprocess.run(driver, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    out = subprocess.run(driver, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert out.returncode == 0, out.stderr[-3000:]
     results, errors, cancelling, after_death = (json.loads(line) for line in out.stdout.splitlines())
-    assert results == {"results": [[i, i * i] for i in range(12)], "warnings": []}
+    assert results == {"results": [[i, i * i] for i in range(12)], "warnings": []}, out.stderr[-3000:]
     assert errors == {"args": ["trades", "BTCUSDT/2022-01-03"]}
-    assert cancelling["seconds"] < 20
+    assert cancelling["seconds"] < 40
     assert after_death == {"finished": 2}

@@ -141,7 +141,7 @@ def test_a_pipeline_as_yaml_is_the_one_that_was_sent_as_json_and_a_repeat_return
     begun = time.monotonic()
     command = "curl -X POST http://localhost:8000/submit_pipeline -H 'Content-Type: application/yaml'"
     again = curl(system, f"{command} --data-binary @{small_config}")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert (again["task_id"], again["created"], again["state"]) == (small["status"]["task_id"], False, "SUCCESS")
 
 

@@ -9,7 +9,7 @@ from tests.services.download.test_job import NAMED, REPAIRED
 
 DAY = {"symbols": ["BTCUSDT"], "start_date": "2024-01-05", "end_date": "2024-01-05"}
 SLOW = {"stall", "slow"}
-HERE = [fault for fault in (*REPAIRED, "id_gap", "microseconds", *NAMED) if fault not in SLOW]
+HERE = [fault for fault in (*REPAIRED, "id_gap", "id_hole", "microseconds", *NAMED) if fault not in SLOW]
 PATIENT = ("always_down", "banned,retry_after=1")  # tried for a while before they end
 
 
@@ -40,10 +40,17 @@ def test_a_fault_that_can_be_repaired_ends_in_success_and_is_on_record(system, s
         assert system.files(manifest["id"])["BTCUSDT/2024-01-05.parquet"] == clean["BTCUSDT/2024-01-05.parquet"]
 
 
-def test_missing_ids_are_counted_in_the_record(system, sent):
-    quality = system.manifest(system.done(sent["id_gap"]["task_id"])["artifact_id"])["facts"]["quality"]
+def test_missing_ids_come_from_rest_and_a_true_hole_is_counted(system, sent):
+    clean, filled, holed = (
+        system.manifest(system.done(sent[fault]["task_id"])["artifact_id"]) for fault in ("", "id_gap", "id_hole")
+    )
+    day = "BTCUSDT/2024-01-05.parquet"
+    assert system.files(filled["id"])[day] == system.files(clean["id"])[day]
+    assert [one["by"] for one in filled["facts"]["corrections"]["BTCUSDT"]] == ["rest"]
+    assert filled["facts"]["quality"]["ids_missing"] == 0 < filled["facts"]["quality"]["ids_filled"]
+    quality = holed["facts"]["quality"]
     assert quality["id_gaps"] == 1
-    assert quality["ids_missing"] > 0
+    assert quality["ids_missing"] == quality["ids_unknown"] == filled["facts"]["quality"]["ids_filled"]
 
 
 @pytest.mark.parametrize("fault", [fault for fault in NAMED if fault != "banned"])

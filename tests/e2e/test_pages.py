@@ -37,8 +37,12 @@ def request_(small_config):
 
 @pytest.fixture(scope="module")
 def shown(system, request_):
-    """A pipeline with a hostile name that succeeded, a download that failed, and one that was cancelled."""
-    good = system.post("/submit_pipeline", request_ | {"name": HOSTILE})
+    """A pipeline with a hostile name that succeeded, a download that failed, and one that was cancelled.
+
+    The search is one that no other test has asked for: what is found has no trials to tell of.
+    """
+    search = {"backtest": request_["backtest"] | {"initial_cash": 7_777}}
+    good = system.post("/submit_pipeline", request_ | search | {"name": HOSTILE})
     bad = system.post("/submit_download", BROKEN)
     gone = system.post("/submit_download", BROKEN | {"start_date": "2023-01", "end_date": "2023-12", "dataset": ""})
     system.http.delete(f"/tasks/{gone['task_id']}")
@@ -81,6 +85,28 @@ def test_a_failure_shows_its_error_and_the_next_step_and_a_success_its_report(br
     made = shown["good"]["artifact_id"]
     assert good.locator("a.report").get_attribute("href") == f"/artifacts/{made}/files/report.html"
     assert good.locator(".stage a").last.get_attribute("href") == f"/artifacts/{made}"
+
+
+def test_a_search_shows_its_trials_and_the_best_of_them(browser, system, shown):
+    opened = front(browser, system.url, viewport=WIDE)
+    stage = next(one for one in shown["good"]["stages"] if one["stage"] == "backtest")
+    best = stage["best"]
+    title = opened.page.locator(".task", has_text=HOSTILE).locator(".note").nth(4).get_attribute("title")
+    assert f"{stage['trials']['done']} of {stage['trials']['total']} trials" in title
+    of = ", ".join(f"{name} {value}" for name, value in best["parameters"].items())
+    assert f"best {best['objective'].replace('_', ' ')} " in title
+    assert f"({best['symbol']} {of})" in title
+
+
+def test_a_task_whose_archives_were_replaced_says_so_beside_its_report(browser, system, shown):
+    stale = {"since": "2026-01-01T00:00:00Z", "detail": "made from another archive", "next": "submit again"}
+    stages = [stage | {"stale": stale} for stage in shown["good"]["stages"]]
+    task = shown["good"] | {"stale": stale, "stages": stages, "warnings": ["made from another archive: submit again"]}
+    page = browser.new_context(viewport=WIDE).new_page()
+    page.route("**/tasks?*", lambda route: route.fulfill(json={"tasks": [task], "next": None}))
+    page.goto(system.url)
+    assert page.locator("a.report").inner_text() == "Report, stale"
+    assert page.locator(".warnings li").inner_text() == "made from another archive: submit again"
 
 
 def test_the_list_is_filtered_by_state(browser, system, shown):

@@ -63,7 +63,7 @@ CASES = [
         digests=(
             "de4c4d916f6b8d2f3cf1d1b10e87d0e98608e2c5e4c5611bdf3559808dcb5f91",
             "7623b73901db05ed6e37ccf5490affb3a52bdedfae0356890d03c3294303f74b",
-            "d03f6e9b1c6b60a018c2bfe2fa3a64f9d8713d77940e3bfebbf0662c7b759b52",
+            "ca1f5c4730a6d4c256efaff1be83ab2003dae8d9a7ce6f097ff7ae64eac6e3fa",
         ),
         combo=2,
         metrics={
@@ -85,7 +85,7 @@ CASES = [
         digests=(
             "87d17c6170273414556c6817dcc5db10d204f76a8f1b7ac1eec0d5494b5f2a1f",
             "5cc3c4481ae56edde6f320350a6a25b6bad89957a2054c853eea50a30221a0f7",
-            "61aedc3290d5791dc34a0375150d0ea2b1064ebbd5e8d0e1e64b491009e241e5",
+            "f21758f211da78f68b06d165fd915e36efb5425f7ac55e2906d08e26ffe157de",
         ),
         combo=0,
         metrics={
@@ -107,7 +107,7 @@ CASES = [
         digests=(
             "849e9b263835b24ca6ddc0128d72616edc3115fb994e9eb51887845188a72bd6",
             "d2d4d871ac6d3c94c0629b28894bb01c00ba08c1342f7d4c70eef01d86165054",
-            "2ee89073dd6cace56c5193fa4128e7eb02facc481823985890e26f0a063e00c5",
+            "63db6a6177cd501acb7169bfd6227026596bcca6b42f2d45364587945d67b774",
         ),
         combo=3,
         metrics={

@@ -13,7 +13,7 @@ from tests.naive.exchange_sim import Trade
 
 
 def url(market: str, period: str, kind: str, symbol: str, day: str, interval: str = "", dataset: str = SMALL) -> str:
-    tree = "spot" if market == "spot" else "futures/um"
+    tree = "spot" if market == "spot" else f"futures/{market}"
     folder = f"{symbol}/{interval}" if interval else symbol
     prefix = f"/datasets/{dataset}" if dataset else ""
     return f"{prefix}/data/{tree}/{period}/{kind}/{folder}/{symbol}-{interval or kind}-{day}.zip"

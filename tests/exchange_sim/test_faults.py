@@ -60,6 +60,43 @@ def test_id_gap_hits_every_day_of_a_month(sim):
     assert sum(after - before > 1 for before, after in pairwise(ids)) == 31
 
 
+def test_id_hole_is_a_gap_that_rest_has_too(sim, where):
+    assert lines(sim, "id_hole", where, **interval(where)) == lines(sim, "id_gap", where, **interval(where))
+    if where is BARS:
+        return
+    endpoint, name = {"trades": ("historicalTrades", "id"), "aggTrades": ("aggTrades", "a")}[where[2]]
+    ids = [int(line.partition(",")[0]) for line in lines(sim, "id_hole", where)]
+    asked = {"symbol": "BTCUSDT", "fromId": ids[0], "limit": 1000}
+    known = {
+        fault: [row[name] for row in sim.get(f"/datasets/{broken(fault)}/api/v3/{endpoint}", params=asked).json()]
+        for fault in ("id_hole", "id_gap")
+    }
+    assert len(known["id_hole"]) == len(known["id_gap"]) == 1000
+    assert known["id_hole"][: len(ids)] == ids[:1000]
+    assert known["id_gap"] == list(range(ids[0], ids[0] + 1000))
+
+
+def test_rows_changed_have_another_quantity_and_nothing_else(sim, where):
+    clean, seen = lines(sim, "", where, **interval(where)), lines(sim, "rows_changed", where, **interval(where))
+    column = 5 if where is BARS else 2
+    changed = [n for n, (a, b) in enumerate(zip(clean, seen, strict=True)) if a != b]
+    assert changed == list(range(len(clean) // 3, len(clean) // 3 + max(1, len(clean) // 50)))
+    for n in changed:
+        row = seen[n].split(",")
+        assert row[column] == ("777777777.00000000" if where is BARS else "777.00000000")
+        row[column] = clean[n].split(",")[column]
+        assert ",".join(row) == clean[n]
+
+
+def test_a_day_can_be_cut_short_and_a_month_can_lack_one(sim):
+    clean = lines(sim)
+    assert lines(sim, "day_cut_short") == clean[: len(clean) - len(clean) // 5]
+    month = ("spot", "monthly", "trades", "BTCUSDT", "2024-03")
+    second = lines(sim, "", ("spot", "daily", "trades", "BTCUSDT", "2024-03-02"))
+    assert lines(sim, "day_missing", month) == [line for line in lines(sim, "", month) if line not in set(second)]
+    assert lines(sim, "day_missing") == clean
+
+
 def test_sentinel_rows_are_void_rows_beside_the_clean_ones(sim):
     clean, seen = lines(sim, "", AGGS), lines(sim, "sentinel_rows", AGGS)
     sentinels = [line.split(",") for line in seen if line not in set(clean)]
@@ -171,6 +208,22 @@ def test_passing_faults_end_after_two_requests_of_each_url(fresh_sim, fault, sta
     assert answers[2].content == client.get(url(*WHERE)).content
     assert client.get(address + ".CHECKSUM").status_code == status
     assert answers[0].headers.get("retry-after") == ("1" if fault == "rate_limited" else None)
+
+
+def test_republished_replaces_one_row_and_the_checksum_after_some_requests(fresh_sim, where):
+    client, n = fresh_sim(), {"trades": 2, "aggTrades": 2, "klines": 5}[where[2]]
+    address = url(*where, dataset=f"{SMALL},fault=republished,republish_after=3", **interval(where))
+    clean = get_zip(client, url(*where, **interval(where)))
+    old = client.get(address + ".CHECKSUM").text.split()[0]
+    before = client.get(address)
+    assert hashlib.sha256(before.content).hexdigest() == old == client.get(address + ".CHECKSUM").text.split()[0]
+    rows = [list(csv.reader(io.StringIO(read_text(content)))) for content in (before.content, clean)]
+    (changed,) = [pair for pair in zip(*rows, strict=True) if pair[0] != pair[1]]
+    assert [i for i, cells in enumerate(zip(*changed, strict=True)) if cells[0] != cells[1]] == [n]
+    after = client.get(address)
+    assert after.content == clean
+    assert after.headers["etag"] != before.headers["etag"]
+    assert client.get(address + ".CHECKSUM").text.split()[0] == hashlib.sha256(clean).hexdigest()
 
 
 def test_the_time_to_wait_can_be_chosen(fresh_sim):

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.exchange_sim.conftest import SMALL
+from tests.exchange_sim.reading import get_text
 
 API = f"/datasets/{SMALL}/api/v3"
 MIDNIGHT = 1_709_596_800_000  # 2024-03-05
@@ -166,3 +167,31 @@ def test_ping_time_and_unknown_endpoints(sim):
     assert sim.get("/api/v3/time").json() == {"serverTime": END}
     assert sim.get("/api/v3/depth?symbol=BTCUSDT").status_code == 404
     assert sim.get("/healthz").json() == {"status": "ok"}
+
+
+def test_old_trades_are_the_rows_of_the_archive(sim):
+    lines = get_text(sim, "spot", "daily", "trades", "BTCUSDT", "2024-03-05", dataset=SMALL).splitlines()
+    first = int(lines[0].partition(",")[0])
+    rows = sim.get(f"{API}/historicalTrades", params={"symbol": "BTCUSDT", "fromId": first, "limit": 300}).json()
+    assert [[str(value) for value in row.values()] for row in rows] == [line.split(",") for line in lines[:300]]
+    assert list(rows[0]) == ["id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch"]
+    newest = sim.get(f"{API}/historicalTrades", params={"symbol": "BTCUSDT"}).json()
+    assert len(newest) == 500
+    assert newest[-1]["time"] < END
+    after = {"symbol": "BTCUSDT", "fromId": newest[-1]["id"] + 1}
+    assert sim.get(f"{API}/historicalTrades", params=after).json() == []
+
+
+def test_futures_have_aggregate_trades_for_everybody_and_old_trades_for_key_holders(sim):
+    api = f"/datasets/{SMALL}/fapi/v1"
+    lines = get_text(sim, "um", "daily", "aggTrades", "BTCUSDT", "2024-03-05", dataset=SMALL).splitlines()[1:]
+    first = int(lines[0].partition(",")[0])
+    rows = sim.get(f"{api}/aggTrades", params={"symbol": "BTCUSDT", "fromId": first, "limit": len(lines)}).json()
+    assert [(row["a"], row["f"], row["l"], row["T"]) for row in rows] == [
+        tuple(map(int, (line.split(",")[column] for column in (0, 3, 4, 5)))) for line in lines[:1000]
+    ]
+    assert set(rows[0]) == set("apqflTm")
+    refused = sim.get(f"{api}/historicalTrades", params={"symbol": "BTCUSDT"})
+    assert (refused.status_code, refused.json()["code"]) == (401, -2014)
+    assert sim.get(f"{api}/klines").status_code == 404
+    assert sim.get(f"{api}/aggTrades", params={"symbol": "币安人生USDT"}).json()["code"] == -1121

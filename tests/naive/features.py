@@ -58,6 +58,12 @@ def bbands(x: Sequence[float], timeperiod: int, nbdevup: float, nbdevdn: float) 
     return upper, middle, lower
 
 
+def donchian(high: Sequence[float], low: Sequence[float], timeperiod: int) -> tuple[list[float], ...]:
+    upper = _windows(high, timeperiod, max)
+    lower = _windows(low, timeperiod, min)
+    return upper, [(a + b) / 2 for a, b in zip(upper, lower, strict=True)], lower
+
+
 def ema(x: Sequence[float], timeperiod: int) -> list[float]:
     first, end = _after_gap(x)
     out = [NAN] * len(x)

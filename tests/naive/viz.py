@@ -42,3 +42,15 @@ def outline(values: Sequence[float], n_groups: int) -> list[int]:
             rows = range(rows.start, len(values))
         kept |= {rows[0], rows[-1], min(rows, key=lambda i: (values[i], i)), max(rows, key=lambda i: (values[i], -i))}
     return sorted(kept)
+
+
+def longest_under_days(ts: list[int], equity: list[float], initial_cash: float) -> float:
+    """The longest time from a peak to the close that regained it, or to the end, in days: bar by bar."""
+    peak, peak_ts, longest, under = initial_cash, ts[0], 0, False
+    for at, value in zip(ts, equity, strict=True):
+        if value >= peak:
+            longest = max(longest, at - peak_ts if under else 0)
+            peak, peak_ts, under = value, at, False
+        else:
+            under, longest = True, max(longest, at - peak_ts)
+    return longest / 86_400_000_000

@@ -15,8 +15,9 @@ import pytest
 from cli.probes import free_port
 from tests.cli.gateway import ARTIFACTS, TASK, FakeGateway, serving, status
 from tickloom import Client
-from tickloom.client import NotInTime, RunFailed, UnknownStage, Unreachable, _frame
+from tickloom.client import NotInTime, RunFailed, UnknownStage, Unreachable
 from tickloom.errors import InvalidRequest, RemoteProblem, UnknownFile
+from tickloom.frames import frame_of
 from tickloom.lake import decimals
 
 PROBLEM = {"title": "x", "status": 503, "detail": "the exchange cannot be reached", "next": "use venue sim"}
@@ -201,4 +202,4 @@ def test_a_decimal_becomes_the_float_that_is_nearest_to_it(kind: pa.DataType) ->
     texts = ["41537.24", "16541.77", "0.10", "-0.07", "9999999999999.99"]
     table, sink = pa.table({"price": pa.array(map(Decimal, texts), kind)}), io.BytesIO()
     pq.write_table(table, sink, store_decimal_as_integer=True)
-    assert _frame(sink.getvalue())["price"].tolist() == [float(text) for text in texts]
+    assert frame_of(sink.getvalue())["price"].tolist() == [float(text) for text in texts]

@@ -9,7 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from tickloom.contracts.base import AsTuple, Contract, Symbol
 
-VERSION = 1
+VERSION = 3
+CERTIFICATES = "quality/certificates.json"
+"""The file of a download that has the quality certificates of its symbols and months."""
+
+Market = Literal["spot", "usdm", "coinm"]
 
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
 INTERVAL_US: dict[str, int] = {
@@ -48,6 +52,24 @@ def _source_file(value: Any) -> Any:
 Files = dict[Symbol, Annotated[SourceFile, BeforeValidator(_source_file)]]
 
 
+class QualityRule(Contract):
+    """What is demanded of the data, by the grades of docs/quality.md, and what happens to what is worse."""
+
+    minimum: Literal["A", "B", "C", "D", "E", "F"] | None = Field(
+        None, description="the worst grade of a symbol's month that is good enough; null: every grade is"
+    )
+    on_failure: Literal["stop", "warn", "drop_day"] = Field(
+        "warn", description="stop with an error; go on and warn; or leave out the days that are worse"
+    )
+    klines: bool = Field(True, description="compare an exchange's trades with its official 1-minute bars")
+
+    @model_validator(mode="after")
+    def _has_a_minimum(self) -> Self:
+        if self.minimum is None and self.on_failure != "warn":
+            raise ValueError(f"on_failure {self.on_failure} needs a minimum, as in B")
+        return self
+
+
 class DownloadRequest(Contract):
     """Fetch trades or klines, verify them, and store them by symbol and UTC day.
 
@@ -59,16 +81,33 @@ class DownloadRequest(Contract):
     start_date: Calendar | None = Field(None, examples=["2022-01"])
     end_date: Calendar | None = Field(None, examples=["2022-03"])
     venue: Literal["binance", "sim", "file"] | None = Field(None, description="default: the operator's choice")
-    market: Literal["spot", "usdm"] = "spot"
+    market: Market = "spot"
     data_type: Literal["aggTrades", "trades", "klines"] = "aggTrades"
     interval: Interval | None = Field(None, description="of klines")
     dataset: str = Field("", max_length=200, pattern=r"^[\w=,.\-]*$", description="which data the simulator serves")
+    edition: int | None = Field(
+        None,
+        ge=0,
+        le=9999,
+        description="filled in at submission: raised each time the exchange has replaced an archive of this download",
+    )
     files: Files = Field(default_factory=dict, max_length=50, description="venue file: symbol -> file")
+    compare: Literal["suspicious", "all", "none"] = Field(
+        "suspicious",
+        description="trades: which days of monthly archives are compared with the daily ones; where they differ, the "
+        "daily archive counts",
+    )
+    repair_requests: int = Field(
+        1000, ge=0, le=2000, description="trades: REST requests that a run may make for ids that its archives lack"
+    )
+    quality: QualityRule = Field(default_factory=QualityRule)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if (self.data_type == "klines") != (self.interval is not None):
             raise ValueError("interval belongs to data_type klines, and klines need one")
+        if self.data_type == "klines" and self.quality.on_failure == "drop_day":
+            raise ValueError("quality: drop_day belongs to trades; klines are stored in longer pieces than days")
         if self.venue == "file":
             if not self.files or set(self.symbols) - set(self.files):
                 raise ValueError("venue file needs files: a symbol -> file entry for each symbol")
@@ -88,6 +127,11 @@ class DownloadRequest(Contract):
             if (last - first).days > 3653:
                 raise ValueError("end_date: a request spans ten years at most")
         return self
+
+    def title(self) -> str:
+        """Return what lists call it: its symbols and days."""
+        ends = " to ".join(dict.fromkeys(filter(None, (self.start_date, self.end_date))))
+        return f"{' '.join(self.all_symbols())} {ends}".strip()[:200]
 
     def first_day(self) -> date:
         """Return the first UTC day. Only when start_date is given."""

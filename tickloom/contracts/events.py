@@ -19,6 +19,22 @@ class StageCall(Contract):
     inputs: Annotated[tuple[ArtifactId, ...], AsTuple] = ()
 
 
+class Trials(Contract):
+    """How far a search is."""
+
+    done: int = Field(ge=0, description="trials finished, those of an earlier attempt included")
+    total: int = Field(ge=0)
+
+
+class BestTrial(Contract):
+    """The best trial of those that are finished: of equals the first."""
+
+    symbol: str
+    parameters: dict[str, int | float]
+    objective: str = Field(description="the metric that says which is better")
+    value: float
+
+
 class Progress(Contract):
     """How far a stage is."""
 
@@ -27,6 +43,9 @@ class Progress(Contract):
     total: int = Field(ge=0, description="partitions in all")
     rows: int = Field(0, ge=0, description="input rows worked through so far")
     message: str = Field("", description="what is being worked on")
+    seconds_left: float | None = Field(None, ge=0, description="at the rate of this attempt; null while not known")
+    trials: Trials | None = None
+    best: BestTrial | None = None
     warnings: Annotated[tuple[str, ...], AsTuple] = ()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tickloom.contracts.bars import BarsName
 from tickloom.contracts.base import AsTuple, Contract, tuple_of_list
 
 VERSION = 1
@@ -72,6 +73,13 @@ class Bbands(Periods):
     nbdevdn: float = Field(2.0, gt=0, le=100)
 
 
+class Donchian(Periods):
+    """Donchian channel, highest high to lowest low: `donchian_upper_<n>`, `_middle_<n>`, `_lower_<n>`."""
+
+    lines: ClassVar[tuple[str, ...]] = ("upper", "middle", "lower")
+    name: Literal["donchian"]
+
+
 class LogReturn(Periods):
     """Natural logarithm of close over the close n bars before: `log_return_<n>`."""
 
@@ -97,13 +105,18 @@ class VolumeZscore(Periods):
 
 
 FeatureSpec = Annotated[
-    Sma | Ema | Rsi | Atr | Bbands | LogReturn | Volatility | Mom | VolumeZscore, Field(discriminator="name")
+    Sma | Ema | Rsi | Atr | Bbands | Donchian | LogReturn | Volatility | Mom | VolumeZscore, Field(discriminator="name")
 ]
 
 
 class FeaturesRequest(Contract):
     """Compute features over bars. A value at a bar depends on that bar and the bars before it alone."""
 
+    bars: BarsName | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="which of the bars, where the artifact holds several kinds; what follows is made of these",
+    )
     features: Annotated[tuple[FeatureSpec, ...], AsTuple] = Field(
         min_length=1,
         max_length=200,

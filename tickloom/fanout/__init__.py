@@ -10,7 +10,7 @@ so a task publishes only under names made from content. The same results come ou
 """
 
 from tickloom.fanout.cluster import NO_RAY
-from tickloom.fanout.fold import fold_chains, map_unordered
-from tickloom.fanout.task import Task, cpus
+from tickloom.fanout.fold import fold_chains, inline, map_unordered, place
+from tickloom.fanout.task import Kept, Place, Task, cpus
 
-__all__ = ["NO_RAY", "Task", "cpus", "fold_chains", "map_unordered"]
+__all__ = ["NO_RAY", "Kept", "Place", "Task", "cpus", "fold_chains", "inline", "map_unordered", "place"]

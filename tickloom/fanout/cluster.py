@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from tickloom.fanout.local import Handle, LocalPool
-from tickloom.fanout.task import Lost, Task
+from tickloom.fanout.task import Kept, Lost, Task
 from tickloom.settings import settings
 
 log = structlog.get_logger()
@@ -180,11 +180,18 @@ def _broken(leash: socket.socket, wait_s: float) -> bool:
 
 
 class RayBackend:
-    """One job's tasks: on Ray while its head lives, on the local pool from then on."""
+    """One job's tasks: on Ray while its head lives, on the local pool from then on.
+
+    What a task keeps stays in the object store of its node. It may be lost with the node: then a task that was given
+    it is lost, and runs again without.
+    """
+
+    keeps = True
 
     def __init__(self, head: Head, local: LocalPool, warn: Callable[[str], None]) -> None:
         self._head, self._local, self._warn = head, local, warn
         self._warned = False
+        self._bulk: dict[Any, Any] = {}
 
     def width(self) -> int:
         return self._local.width() if self._head.gone.is_set() else settings().cpus or self._head.n_cpus
@@ -192,7 +199,7 @@ class RayBackend:
     def submit(self, task: Task[Any]) -> Any:
         try:
             with self._head.call():
-                return self._head.remote(task.function).options(name=task.name).remote(*task.args)
+                return self._send(task)
         except Lost:
             pass
         except Exception as error:
@@ -203,6 +210,14 @@ class RayBackend:
             self._warn(NO_RAY)
             self._warned = True
         return self._local.submit(task)
+
+    def _send(self, task: Task[Any]) -> Any:
+        call = self._head.remote(task.function).options(name=task.name, num_returns=2 if task.keeps else 1)
+        args = task.args if task.given is None else (*task.args, task.given)
+        if not task.keeps:
+            return call.remote(*args)
+        handle, self._bulk[handle] = call.remote(*args)
+        return handle
 
     def wait(self, handles: Sequence[Any], timeout_s: float) -> set[Any]:
         local = [handle for handle in handles if isinstance(handle, Handle)]
@@ -235,11 +250,15 @@ class RayBackend:
         import ray
         from ray import exceptions
 
+        bulk = self._bulk.pop(handle, None)
         try:
             with self._head.call():
-                return ray.get(handle, timeout=settings().stream_timeout_s)
+                result = ray.get(handle, timeout=settings().stream_timeout_s)
+            return result if bulk is None else Kept(result, bulk)
         except exceptions.RayTaskError as error:
             cause = error.cause
+            if isinstance(cause, exceptions.RayError):  # what it was given is lost
+                raise self._judged(cause) from error
             raise (cause if isinstance(cause, Exception) else error) from None
         except Lost:
             raise

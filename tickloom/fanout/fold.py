@@ -3,6 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,13 +13,14 @@ import structlog
 from tickloom.errors import DeadlinePassed, StageCancelled, WorkerLost
 from tickloom.fanout.cluster import NO_RAY, Cluster, RayBackend
 from tickloom.fanout.local import LocalPool
-from tickloom.fanout.task import Backend, Lost, Result, Task
+from tickloom.fanout.task import Backend, Lost, Place, Result, Task
 from tickloom.settings import settings
 
 log = structlog.get_logger()
 POLL_S = 0.1
 LOST_TRIES = 3
 _END = object()
+_here: ContextVar[bool] = ContextVar("tickloom_fanout_inline", default=False)
 
 _local = LocalPool()
 _cluster = Cluster()
@@ -53,7 +57,7 @@ def fold_chains(
     Yields (index of the chain, result) for every step as it finishes. Errors as in map_unordered.
     """
     cancelled = cancelled or threading.Event()
-    if small:
+    if small or _here.get():
         yield from _inline(chains, step, cancelled)
         return
     backend = _backend(warn or (lambda _: None))
@@ -101,6 +105,7 @@ class _Running:
         self.tries += not lost.blameless
         if self.tries >= LOST_TRIES:
             raise WorkerLost(self.task.name, self.tries) from lost
+        self.task = replace(self.task, given=None)  # perhaps that is what was lost
         log.warning("task lost, running it again", task=self.task.name, reason=str(lost))
         self.submit(backend)
 
@@ -138,8 +143,26 @@ def _inline(
             if cancelled.is_set():
                 raise StageCancelled()
             task = step(item, result)
-            result = task.function(*task.args)
+            result = task.function(*task.args, *([] if task.given is None else [task.given]))
             yield index, result
+
+
+@contextmanager
+def inline() -> Iterator[None]:
+    """Within it all tasks run here, one after another: for a task that runs whole jobs, and is one of many itself."""
+    token = _here.set(True)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
+def place(warn: Callable[[str], None] | None = None) -> Place:
+    """Return what the tasks of a job that begins now will find, as long as Ray lives."""
+    if _here.get():
+        return Place(1, False)
+    backend = _backend(warn or (lambda _: None))
+    return Place(backend.width(), backend.keeps)
 
 
 def _backend(warn: Callable[[str], None]) -> Backend:

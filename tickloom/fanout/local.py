@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from queue import SimpleQueue
 from typing import Any
 
-from tickloom.fanout.task import Lost, Task, cpus
+from tickloom.fanout.task import Kept, Lost, Task, cpus
 
 
 class Handle(concurrent.futures.Future[Any]):
@@ -23,7 +23,12 @@ class Handle(concurrent.futures.Future[Any]):
 
 
 class LocalPool:
-    """Processes of this machine: started when they are needed, kept, and gone when this process is."""
+    """Processes of this machine: started when they are needed, kept, and gone when this process is.
+
+    Nothing is kept for other tasks: they run without it.
+    """
+
+    keeps = False
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,6 +42,8 @@ class LocalPool:
         with self._lock:
             self._slots += [_Slot(self._waiting) for _ in range(cpus() - len(self._slots))]
         handle = Handle()
+        if task.keeps:
+            task = Task(task.name, without_bulk, (task.function, task.args))
         self._waiting.put((handle, task))
         return handle
 
@@ -52,6 +59,11 @@ class LocalPool:
             if not handle.cancel():
                 for slot in self._slots:
                     slot.kill(handle)
+
+
+def without_bulk(function: Callable[..., Kept[Any]], args: tuple[Any, ...]) -> Kept[Any]:
+    """Call a function that keeps something, and let that go."""
+    return function(*args)._replace(bulk=None)
 
 
 class _Slot:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tickloom.settings import settings
 
@@ -17,6 +17,22 @@ class Task(Generic[Result]):
     name: str
     function: Callable[..., Result]
     args: tuple[Any, ...]
+    keeps: bool = False  # the function returns Kept; its bulk stays where it was made
+    given: Any = None  # the bulk of a Kept: one more argument for the function, left out where it cannot be had
+
+
+class Kept(NamedTuple, Generic[Result]):
+    """What a task that keeps something returns, and what comes of it: `bulk` is then for another task to be given."""
+
+    result: Result
+    bulk: Any  # None: it was not kept
+
+
+class Place(NamedTuple):
+    """Where tasks run: how many at once, and whether they can be given what others kept."""
+
+    width: int
+    keeps: bool
 
 
 class Lost(Exception):
@@ -29,6 +45,9 @@ class Lost(Exception):
 
 class Backend(Protocol):
     """A place where tasks run. A handle stands for a task that was submitted."""
+
+    keeps: bool
+    """Whether tasks can be given what others kept."""
 
     def width(self) -> int:
         """Return how many tasks can run at once."""

@@ -2,6 +2,7 @@
 
     objects/ab/<sha256>            bytes
     parts/<stage>/ab/<key>.json    what one partition's task made: found again after a kill
+    journals/<stage>/<key>/        what a task has finished of a part so far: gone once the part is there
     manifests/ab/<id>.json         an artifact; written last, so that whoever reads one finds all its files
 
 Nothing is ever changed in place. A name that is taken holds the same content already, since names come from content:
@@ -9,7 +10,6 @@ writing it twice, by two workers or by a retry, is harmless.
 """
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -25,9 +25,9 @@ from pydantic import ValidationError
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.errors import CorruptFile, LakeUnavailable, UnknownArtifact, UnknownFile
 from tickloom.identity import canonical, sha256_file
+from tickloom.lake.journal import Journal
 from tickloom.lake.store import FolderStore, Store, open_store, scratch_name
 from tickloom.lake.tables import read_table, write_table
-from tickloom.settings import settings
 
 _Named = TypeVar("_Named", Manifest, Part)
 
@@ -104,13 +104,20 @@ class Lake:
             raise CorruptFile(entry.name, f"its SHA-256 is {found}, not {entry.sha256}")
         return data
 
-    def read_table(self, entry: FileEntry, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return a Parquet file as a table, or the columns named. Raises CorruptFile when a single bit is wrong.
+    def read_table(
+        self,
+        entry: FileEntry,
+        columns: Sequence[str] | None = None,
+        *,
+        threads: bool = False,
+        rows: range | None = None,
+    ) -> pa.Table:
+        """Return a Parquet file as a table, or the columns or rows named. Raises CorruptFile when a bit is wrong.
 
-        All of the file is compared with its SHA-256: the page checksums leave out Parquet's own headers, where a bit
-        turns 10**-2 into 10**-3. That costs a tenth of decoding the file.
+        All of the file is compared with its SHA-256, and then decoded from the same memory: the page checksums leave
+        out Parquet's own headers, where a bit turns 10**-2 into 10**-3. That costs a sixth of decoding the file.
         """
-        return read_table(self.read_bytes(entry), columns)
+        return read_table(self.read_bytes(entry), columns, verified=True, threads=threads, rows=rows)
 
     def path(self, entry: FileEntry) -> Path | None:
         """Return where a file can be read on this machine, or None where the lake is remote.
@@ -136,6 +143,16 @@ class Lake:
     def part(self, stage: str, key: str) -> Part | None:
         """Return what was made under this key before, or None. Raises CorruptFile."""
         return self._read(_part(stage, key), Part)
+
+    def journal(self, stage: str, key: str) -> Journal:
+        """Return the journal of the part with this key: in the lake, or on this machine where the lake is a bucket."""
+        if isinstance(self.store, FolderStore):
+            root = self.store.root
+        else:
+            from tickloom.settings import settings
+
+            root = settings().home.resolve()
+        return Journal(root / "journals" / stage / key)
 
     # artifacts --------------------------------------------------------------------------------------------------
 
@@ -196,6 +213,8 @@ class Lake:
 
 def open_lake(url: str = "", endpoint: str = "") -> Lake:
     """Return the lake at `url`; without one, the lake of the settings."""
+    from tickloom.settings import settings  # a task that is handed its lake pays for no reading of an environment
+
     return _open(url or settings().lake(), endpoint or settings().lake_s3_endpoint)
 
 
@@ -219,8 +238,6 @@ def _manifest(artifact_id: str) -> str:
 def _write(path: Path, data: bytes, url: str) -> None:
     try:
         with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(data)  # synced as it gets its name
     except OSError as error:
         raise LakeUnavailable(url, str(error)) from error

@@ -5,7 +5,7 @@ against the ledger. With `repair` it removes the damaged objects together with t
 and their rows in the ledger, so that the same request makes them anew.
 
 `gc` removes, once it is older than an hour:
-- temporary files of killed writers;
+- temporary files of killed writers; and, a week old, journals that nobody went on with;
 - manifests that the ledger does not know (a cancelled task's) and that nothing it knows was made from; but when the
   ledger knows no artifact at all, none: it is more likely the wrong ledger than a whole lake of orphans;
 - parts, a week old, of which a file is in no manifest: what a failed or cancelled run would go on from;
@@ -209,7 +209,8 @@ def gc(
     """Remove what nobody needs; see the module's words. With `dry_run`, only tell."""
     now = time.time()
     found = Collected()
-    _temporary(lake, now - young_s, found, dry_run=dry_run)
+    _temporary(lake, "tmp/*", now - young_s, found, dry_run=dry_run)
+    _temporary(lake, "journals/*/*", now - part_s, found, dry_run=dry_run)
     at_work = sum(len(runs.listing(ledger_url, state=state, kind=None, limit=1000, before=None)) for state in ACTIVE)
     if at_work:
         found.held_back = f"tasks are at work ({at_work}): only temporary files were looked at"
@@ -253,10 +254,10 @@ def _kept_manifests(inventory: _Inventory, known: set[str]) -> set[str]:
     return kept
 
 
-def _temporary(lake: Lake, before: float, found: Collected, *, dry_run: bool) -> None:
+def _temporary(lake: Lake, pattern: str, before: float, found: Collected, *, dry_run: bool) -> None:
     if not isinstance(lake.store, FolderStore):
         return  # a bucket has none: writers use the machine's own temporary folder
-    for folder in sorted((lake.store.root / "tmp").glob("*")):
+    for folder in sorted(lake.store.root.glob(pattern)):
         inside = [folder, *folder.rglob("*")]
         with suppress(FileNotFoundError):
             if max(path.stat().st_mtime for path in inside) < before:

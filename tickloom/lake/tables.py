@@ -1,24 +1,61 @@
 """Tables in the lake: Parquet with page checksums, exact decimals kept as scaled 64-bit integers.
 
 A decimal column is Parquet DECIMAL(18, scale) over INT64: other programs read exact decimals, we read the integers
-behind them without a copy. Equal tables have equal bytes.
+behind them without a copy. A time is an int64 in microseconds UTC wherever we compute; a file may keep it as TIMESTAMP,
+in milliseconds where all are whole ones, and is read back as microseconds. Equal tables have equal bytes.
 """
 
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tickloom.errors import CorruptFile, ExactnessLost
-from tickloom.kernel import F64, I64
+from tickloom.kernel import F64, I8, I64
 
 DIGITS = 18
-ROW_GROUP = 1 << 20
+ROW_GROUP = 1 << 19  # rows that a writer holds: at 2**20 a worker reading a dense day needs 40 MB more
 _EXACT = 1 << 53
 _I64_MAX = (1 << 63) - 1
+MILLISECOND_US: Final = 1000
+
+
+class Packing(NamedTuple):
+    """How the values of a column become pages. Any Parquet reader understands all of these."""
+
+    encoding: str = "PLAIN"
+    codec: str = "zstd"
+    statistics: bool = True  # least and greatest by row group, for readers that skip by them
+
+
+DELTA: Final = Packing("DELTA_BINARY_PACKED")
+"""Integers that grow by steps which recur: ids, times."""
+
+STEPS: Final = Packing("DELTA_BINARY_PACKED", "none")
+"""Integers with small steps that do not: packed steps leave a codec nothing to find."""
+
+BYTES: Final = Packing("BYTE_STREAM_SPLIT")
+"""Integers of like size and no order: their high bytes are alike, and come side by side."""
+
+WORDS: Final = Packing("RLE_DICTIONARY", "none")
+"""Few different values: a bit or two each."""
+
+_IMPLIED: Final = (WORDS.encoding, Packing().encoding)
+
+
+def integers(values: I64 | I8) -> pa.Array:
+    """Return integers as a column of their own width, (n_rows,). No copy: they must not change while it is in use.
+
+    `pa.array` would ask whether they are a series of pandas, and import all of pandas for the answer.
+    """
+    return _column(values, pa.from_numpy_dtype(values.dtype))
+
+
+def _column(values: I64 | I8, kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def decimals(units: I64, scale: int) -> pa.Array:
@@ -29,7 +66,7 @@ def decimals(units: I64, scale: int) -> pa.Array:
     units = np.ascontiguousarray(units, np.int64)
     if units.size and (units.max() >= 10**DIGITS or units.min() <= -(10**DIGITS)):
         raise ExactnessLost("a decimal", f"it has more than {DIGITS} digits")
-    return pa.Array.from_buffers(pa.decimal64(DIGITS, scale), units.size, [None, pa.py_buffer(units)])
+    return _column(units, pa.decimal64(DIGITS, scale))
 
 
 def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
@@ -39,7 +76,7 @@ def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
     """
     if not pa.types.is_decimal64(column.type):
         raise TypeError(f"a decimal64 column holds exact numbers, this one is {column.type}")
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = _one_array(column)
     if array.null_count:
         raise ValueError("an exact column has no nulls")
     buffer = array.buffers()[1]
@@ -49,6 +86,13 @@ def units(column: pa.ChunkedArray | pa.Array) -> tuple[I64, int]:
     values = np.frombuffer(buffer, np.int64, len(array), array.offset * 8)
     values.flags.writeable = False
     return values, scale
+
+
+def _one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Return a column as one array, without a copy where it is one chunk."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def rescale(values: I64, scale: int, wanted: int) -> I64:
@@ -83,34 +127,57 @@ def floats(column: pa.ChunkedArray | pa.Array) -> F64:
     return quotients
 
 
-def write_table(table: pa.Table, path: Path, *, delta: Sequence[str] | None = None) -> None:
-    """Write `table` to `path`. `delta` names the columns to delta-pack; None packs all integers and decimals.
+def times(microseconds: I64, *, milliseconds: bool) -> pa.Array:
+    """Return times (n,) as a column of timestamps in UTC; those in `milliseconds` must all be whole ones. No check."""
+    if milliseconds:
+        return _column(microseconds // MILLISECOND_US, pa.timestamp("ms", tz="UTC"))
+    return _column(microseconds, pa.timestamp("us", tz="UTC"))
+
+
+def in_microseconds(table: pa.Table) -> pa.Table:
+    """Return a table with each column of timestamps as int64 microseconds."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            values = table.column(i).cast(pa.timestamp("us", field.type.tz)).cast(pa.int64())
+            table = table.set_column(i, field.with_type(pa.int64()), values)
+    return table
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write `table` to `path`.
 
     Its bytes depend on its columns alone: not on how they are cut into chunks, nor on notes such as pandas leaves.
     """
     table = table.combine_chunks().replace_schema_metadata(None)
-    with table_writer(path, table.schema, delta=delta) as writer:
+    with table_writer(path, table.schema) as writer:
         writer.write_table(table, ROW_GROUP)
 
 
-def table_writer(path: Path, schema: pa.Schema, *, delta: Sequence[str] | None = None) -> pq.ParquetWriter:
+def table_writer(path: Path, schema: pa.Schema, packing: Mapping[str, Packing] | None = None) -> pq.ParquetWriter:
     """Return a writer of tables as write_table writes them, for one that comes in pieces.
 
     Pieces of ROW_GROUP rows, each written with that row_group_size and the last one shorter, make the same bytes.
+    `packing` is by column; without one, integers and decimals go by their steps, texts and booleans by a dictionary.
     """
-    if delta is None:
-        delta = [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_decimal(f.type)]
-        delta = [name for name in delta if schema.field(name).type.bit_width >= 32]
+    packed = {field.name: (packing or {}).get(field.name, _packing_of(field.type)) for field in schema}
+    words = [name for name, how in packed.items() if how.encoding == WORDS.encoding]
     return pq.ParquetWriter(
         path,
         schema,
-        compression="zstd",
-        use_dictionary=[f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_boolean(f.type)],
-        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        compression={name: how.codec for name, how in packed.items()},
+        use_dictionary=words,
+        column_encoding={name: how.encoding for name, how in packed.items() if how.encoding not in _IMPLIED},
         store_decimal_as_integer=True,
         write_page_checksum=True,
-        write_statistics=True,
+        write_statistics=[name for name, how in packed.items() if how.statistics],
     )
+
+
+def _packing_of(kind: pa.DataType) -> Packing:
+    if pa.types.is_string(kind) or pa.types.is_boolean(kind):
+        return WORDS._replace(codec="zstd")
+    exact = pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    return DELTA if exact and kind.bit_width >= 32 else Packing()
 
 
 def check_table(path: Path, name: str, schema: pa.Schema, rows: int) -> None:
@@ -124,20 +191,44 @@ def check_table(path: Path, name: str, schema: pa.Schema, rows: int) -> None:
         raise CorruptFile(name, "it reads back with another number of rows, or other columns")
 
 
-def read_table(source: Path | bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table, or the columns named, in that order; page checksums are verified. Raises CorruptFile."""
+def read_table(
+    source: Path | bytes,
+    columns: Sequence[str] | None = None,
+    *,
+    verified: bool = False,
+    threads: bool = False,
+    rows: range | None = None,
+) -> pa.Table:
+    """Read a table, or the columns named, in that order; page checksums are verified. Raises CorruptFile.
+
+    `verified` bytes have been compared with their SHA-256, which leaves page checksums nothing to find. `threads`
+    decodes columns side by side. Of `rows`, which must not be empty, no more row groups are decoded than hold them.
+    """
     name = source.name if isinstance(source, Path) else "a table"
     try:
         with pq.ParquetFile(
-            source if isinstance(source, Path) else BytesIO(source), page_checksum_verification=True, memory_map=False
+            source if isinstance(source, Path) else pa.BufferReader(source),
+            page_checksum_verification=not verified,
+            memory_map=False,
         ) as file:
-            table = file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+            names = list(columns) if columns is not None else None
+            table = file.read(names, use_threads=threads) if rows is None else _rows(file, names, rows, threads=threads)
     except MemoryError:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorruptFile(name, str(error)) from error
+    table = in_microseconds(table)
     if columns is None:
         return table
     if missing := [column for column in columns if column not in table.column_names]:
         raise CorruptFile(name, f"it has no column {', '.join(missing)}")
     return table.select(list(columns))
+
+
+def _rows(file: pq.ParquetFile, names: list[str] | None, rows: range, *, threads: bool) -> pa.Table:
+    """Return rows of an open table, from the row groups that hold them."""
+    ends = np.cumsum([file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)])
+    first, last = np.searchsorted(ends, [rows.start, rows.stop - 1], "right").tolist()
+    before = int(ends[first - 1]) if first else 0
+    groups = list(range(first, min(last + 1, ends.size)))
+    return file.read_row_groups(groups, names, use_threads=threads).slice(rows.start - before, len(rows))

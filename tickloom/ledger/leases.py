@@ -14,7 +14,7 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.events import Progress
 from tickloom.errors import Problem, Unavailable
 from tickloom.identity import digest
-from tickloom.ledger import runs
+from tickloom.ledger import editions, runs
 from tickloom.ledger.database import now_us, transaction
 from tickloom.ledger.models import ACTIVE, FAILURE, PENDING, RETRY, STARTED, SUCCESS, Artifact, Outbox, Run, Stage
 
@@ -75,6 +75,7 @@ def _claim(session: Session, run_id: str, stage: str, owner: str, lease_s: float
     row.started = row.started or now
     row.done = row.total = row.rows = 0
     row.message, row.error = "", None
+    row.seconds_left = row.trials = row.best = None
     run.state = STARTED
     session.execute(delete(Outbox).where(Outbox.run_id == run_id, Outbox.stage == stage))
     session.flush()
@@ -107,7 +108,7 @@ def renew(url: str, lease: Lease, lease_s: float, progress: Progress | None) -> 
 def _columns(progress: Progress | None) -> dict[str, Any]:
     if progress is None:
         return {}
-    columns = progress.model_dump(include={"done", "total", "rows"})
+    columns = progress.model_dump(include={"done", "total", "rows", "seconds_left", "trials", "best"})
     return columns | {"message": progress.message[:500], "warnings": list(progress.warnings)}
 
 
@@ -121,17 +122,19 @@ def commit(url: str, lease: Lease, manifest: Manifest, progress: Progress | None
         if not _held(session, _mine(lease).values({"updated": now_us()} | _columns(progress))):
             return False
         if session.get(Artifact, manifest.id) is None:
+            sha256 = digest(manifest.canonical())
             session.add(
                 Artifact(
                     id=manifest.id,
                     stage=manifest.stage,
-                    manifest_sha256=digest(manifest.canonical()),
+                    manifest_sha256=sha256,
                     rows=sum(entry.rows or 0 for entry in manifest.files),
                     bytes=sum(entry.bytes for entry in manifest.files),
                     created=now_us(),
                 )
             )
             session.flush()
+            editions.committed(session, manifest, sha256)
         waiting = Stage.state.in_((PENDING, RETRY))
         row = session.get(Stage, (lease.run_id, lease.stage), populate_existing=True)
         assert row is not None

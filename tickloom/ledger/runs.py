@@ -7,11 +7,25 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from tickloom.contracts.recheck import RECHECK
 from tickloom.errors import Conflict, InvalidRequest, TickloomError, UnknownTask
-from tickloom.ledger.database import now_us, transaction
-from tickloom.ledger.models import ACTIVE, FAILURE, PENDING, REVOKED, SUCCESS, Artifact, Outbox, Run, Stage
+from tickloom.ledger.database import insert_new, now_us, transaction
+from tickloom.ledger.models import (
+    ACTIVE,
+    FAILURE,
+    PENDING,
+    REVOKED,
+    SUCCESS,
+    Artifact,
+    Outbox,
+    Recheck,
+    Run,
+    Stage,
+    State,
+)
+from tickloom.ledger.trials import Searched, record
 
 
 class KeyReused(Conflict):
@@ -52,7 +66,11 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Submission:
-    """A run that is about to be accepted: its stages in order, and what makes it equal to another one."""
+    """A run that is about to be accepted: its stages in order, and what makes it equal to another one.
+
+    sent  digest of what the client sent: repeated under one Idempotency-Key it is the same submission, also where it
+          would stand for something else by now; empty: content_key
+    """
 
     kind: str
     name: str
@@ -61,6 +79,9 @@ class Submission:
     content_key: str
     input_run: str | None = None
     idempotency_key: str | None = None
+    sent: str = ""
+    searches: Sequence[Searched] = ()
+    """What its backtest searches, if it has one."""
 
 
 def accept(url: str, submission: Submission) -> tuple[str, bool]:
@@ -96,11 +117,14 @@ def _accept(session: Session, submission: Submission) -> tuple[str, bool]:
         artifact_id=submission.stages[-1].artifact_id,
         content_key=submission.content_key,
         idempotency_key=submission.idempotency_key,
-        idempotency_digest=submission.content_key if submission.idempotency_key else None,
+        idempotency_digest=(submission.sent or submission.content_key) if submission.idempotency_key else None,
         input_run=submission.input_run,
         created=now_us(),
     )
     session.add(run)
+    for planned in submission.stages:
+        if planned.stage == "backtest":
+            record(session, planned.artifact_id, submission.searches)
     session.flush()
     wanted = [planned.artifact_id for planned in submission.stages]
     known = set(session.scalars(select(Artifact.id).where(Artifact.id.in_(wanted))))
@@ -116,7 +140,7 @@ def _earlier(session: Session, submission: Submission) -> str | None:
     if submission.idempotency_key is not None:
         run = session.scalar(select(Run).where(Run.idempotency_key == submission.idempotency_key))
         if run is not None:
-            if run.idempotency_digest != submission.content_key:
+            if run.idempotency_digest != (submission.sent or submission.content_key):
                 raise KeyReused(submission.idempotency_key)
             return run.id
     return session.scalar(select(Run.id).where(Run.content_key == submission.content_key))
@@ -158,7 +182,7 @@ def lock_run(session: Session, run_id: str) -> Run | None:
     return session.scalar(select(Run).where(Run.id == run_id).with_for_update())
 
 
-def end_run(session: Session, run: Run, state: str, error: dict[str, Any] | None) -> None:
+def end_run(session: Session, run: Run, state: State, error: dict[str, Any] | None) -> None:
     """End a run without success: its open stages end too, who waited for them is woken, who needs it fails."""
     now = now_us()
     run.state, run.error, run.finished, run.content_key = state, error, now, None
@@ -209,10 +233,11 @@ def finish_if_done(session: Session, run_id: str) -> None:
 def artifact_of(url: str, run_id: str, stage: str) -> str:
     """Return the artifact id of a run's stage. Raises UnknownTask; InvalidRequest when the run has no such stage."""
     with transaction(url, write=False) as session:
-        if session.get(Run, run_id) is None:
+        run = session.get(Run, run_id)
+        if run is None:
             raise UnknownTask(run_id)
         row = session.get(Stage, (run_id, stage))
-        if row is None:
+        if row is None or run.kind == RECHECK:
             raise InvalidRequest("input", f"task {run_id} makes no {stage}, which this stage needs")
         return row.artifact_id
 
@@ -248,7 +273,8 @@ def read_all(url: str, run_ids: Sequence[str]) -> list[tuple[Run, list[Stage]]]:
 
 def _with_stages(session: Session, found: Sequence[Run]) -> list[tuple[Run, list[Stage]]]:
     stages: dict[str, list[Stage]] = {run.id: [] for run in found}
-    for stage in session.scalars(select(Stage).where(Stage.run_id.in_(stages)).order_by(Stage.position)):
+    wanted = select(Stage).where(Stage.run_id.in_(stages)).order_by(Stage.position).options(joinedload(Stage.stale))
+    for stage in session.scalars(wanted):
         stages[stage.run_id].append(stage)
     session.expunge_all()
     return [(run, stages[run.id]) for run in found]
@@ -272,6 +298,11 @@ def known_artifacts(url: str, ids: Sequence[str] | None = None) -> set[str]:
 def forget_artifacts(url: str, ids: Sequence[str]) -> None:
     """Drop artifacts that the lake has lost, so that they are made again when asked for."""
     with transaction(url) as session:
+        lost = session.scalars(select(Artifact).where(Artifact.id.in_(ids), Artifact.stage == "download")).all()
+        for download in lost:
+            insert_new(session, Recheck, [{"download_id": download.id}])
+            session.get_one(Recheck, download.id).forgotten = download.manifest_sha256
+        session.flush()
         session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
         affected = select(Stage.run_id).where(Stage.artifact_id.in_(ids))
         session.execute(

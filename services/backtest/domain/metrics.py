@@ -14,9 +14,10 @@ import numpy as np
 
 from services.backtest.domain.prices import DAY_US
 from services.backtest.kernels.engine import run_summary
-from services.backtest.kernels.types import Outcome, Prices, Rules
+from services.backtest.kernels.types import Outcome, Prices, Signal
 from tickloom.contracts.signals import LONG_ENTRY
-from tickloom.kernel import F64
+from tickloom.kernel import F64, I64
+from tickloom.strategy.rules import Rules
 
 DAYS_A_YEAR = 365
 ROUNDING = 1e-12
@@ -77,19 +78,19 @@ def _sharpe_and_sortino(daily: F64) -> tuple[float | None, float | None]:
     )
 
 
-def buy_and_hold_signal(n_bars: int) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+def buy_and_hold_signal() -> Signal:
     """Return the signal of the benchmark: all cash at the first open there is after a close, and never out."""
-    return np.where(np.arange(n_bars) == 0, LONG_ENTRY, 0).astype(np.int8)
+    return Signal(np.array([0]), np.array([LONG_ENTRY], np.int8))
 
 
 def without_risk_rules(rules: Rules) -> Rules:
-    """Return the benchmark's rules: the same money and costs, all of it invested, no stop."""
-    return rules._replace(fraction=1.0, stop_loss_rate=0.0)
+    """Return the benchmark's rules: the same money, fees and slippage, all invested at the market, no risk rule."""
+    return Rules(rules.initial_cash, 1.0, rules.commission_rate, rules.slippage_rate, 0.0)
 
 
 def buy_and_hold_return(prices: Prices, rules: Rules) -> float:
     """Return what all cash in at the second bar's open, costs included, and never out would have made."""
-    outcome, _ = run_summary(prices, buy_and_hold_signal(prices.close.size), without_risk_rules(rules))
+    outcome, _ = run_summary(prices, buy_and_hold_signal(), without_risk_rules(rules))
     return float(outcome.equity / rules.initial_cash - 1.0)
 
 
@@ -99,22 +100,27 @@ def metrics(prices: Prices, rules: Rules, outcome: Outcome, daily: F64, benchmar
     outcome, daily  as `run_summary` gives them
     benchmark       `buy_and_hold_return` of the same prices and rules
     """
-    marks, tally = outcome.marks, outcome.tally
-    elapsed_us = int(prices.ts_close[-1] - prices.ts_close[0])
-    growth = outcome.equity / rules.initial_cash
+    return figures(prices.ts_close, rules.initial_cash, outcome, daily, benchmark)
+
+
+def figures(ts_close: I64, initial_cash: float, outcome: Outcome, daily: F64, benchmark: float) -> Metrics:
+    """Return the figures of a run whose account was marked at `ts_close`, (n_bars,); otherwise as `metrics`."""
+    tally = outcome.tally
+    elapsed_us = int(ts_close[-1] - ts_close[0])
+    growth = outcome.equity / initial_cash
     cagr = _cagr(growth, elapsed_us)
     sharpe, sortino = _sharpe_and_sortino(daily)
-    mean_equity = marks.equity_sum / prices.close.size
+    mean_equity = outcome.equity_sum / ts_close.size
     return Metrics(
         total_return=float(growth - 1.0),
         cagr=cagr,
         sharpe_ratio=sharpe,
         sortino_ratio=sortino,
-        calmar_ratio=_finite(cagr / -marks.max_drawdown)
-        if cagr is not None and marks.max_drawdown < -ROUNDING
+        calmar_ratio=_finite(cagr / -outcome.max_drawdown)
+        if cagr is not None and outcome.max_drawdown < -ROUNDING
         else None,
-        max_drawdown=float(marks.max_drawdown),
-        max_drawdown_duration=marks.max_under_us / DAY_US,
+        max_drawdown=float(outcome.max_drawdown),
+        max_drawdown_duration=outcome.max_under_us / DAY_US,
         win_rate=tally.n_won / tally.n_closed if tally.n_closed else None,
         profit_factor=_finite(tally.gross_profit / tally.gross_loss) if tally.gross_loss > 0 else None,
         exposure=tally.held_us / elapsed_us if elapsed_us else None,

@@ -1,16 +1,17 @@
-"""When a position is entered and left, and at which price, before costs.
+"""When a position is entered and left, and the prices that end it.
 
-A signal is known at the close of its bar and acted on at the next bar's open: bar i looks at signal[i - 1].
+A signal is known at the close of its bar and acted on at the next bar's open: bar i looks at the mask of bar i - 1. The
+masks are given by their changes, so a stretch of bars that say the same is one step.
 """
 
-from services.backtest.kernels.types import OPEN, SIGNAL, STOP, Prices
+import numpy as np
+
+from services.backtest.kernels.types import AT_LIMIT, AT_OPEN, INSIDE, Prices, Signal
 from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
-from tickloom.kernel import I8, kernel
-
-_ENTRY = LONG_ENTRY | SHORT_ENTRY
+from tickloom.kernel import inlined_borrowing
 
 
-@kernel
+@inlined_borrowing
 def entry_side(mask: int) -> int:
     """Return +1 to go long, -1 to go short, 0 to stay out.
 
@@ -21,34 +22,65 @@ def entry_side(mask: int) -> int:
     return int(long) - int(short)
 
 
-@kernel
-def find_entry(signal: I8, start: int) -> tuple[int, int]:
-    """Return the first bar >= start at whose open a position is entered, and its side; (n_bars, 0) without one.
+@inlined_borrowing
+def seek(signal: Signal, at: int, bar: int) -> int:
+    """Return the change in force at the close of `bar`, looking from change `at` on; -1 when there is none yet."""
+    while at + 1 < signal.bar.size and signal.bar[at + 1] <= bar:
+        at += 1
+    return at
 
-    signal  (n_bars,)  masks
-    start              >= 1: the first bar has no signal before it
+
+@inlined_borrowing
+def next_entry(signal: Signal, at: int, start: int, n_bars: int) -> tuple[int, int, int]:
+    """Return the first bar >= start at whose open a position is entered, its side, and the change that says so.
+
+    at     a change in force at or before the close of bar start - 1; -1: the masks before the first change
+    start  >= 1: the first bar has no signal before it
+
+    Without an entry the bar is n_bars and the side 0. O(n_changes).
     """
-    for i in range(start, signal.size):
-        if signal[i - 1] & _ENTRY:
-            side = entry_side(signal[i - 1])
-            if side != 0:
-                return i, side
-    return signal.size, 0
+    at = seek(signal, at, start - 1)
+    while start < n_bars:
+        side = entry_side(signal.mask[at]) if at >= 0 else 0
+        if side != 0:
+            return start, side, at
+        at += 1
+        if at == signal.bar.size:
+            break
+        start = signal.bar[at] + 1
+    return n_bars, 0, at - 1
 
 
-@kernel
-def find_exit(prices: Prices, signal: I8, entry: int, side: int, stop: float) -> tuple[int, float, int]:
-    """Return the bar in which the position ends, its price before slippage, and the reason.
+@inlined_borrowing
+def next_exit(signal: Signal, at: int, start: int, side: int, n_bars: int) -> tuple[int, int]:
+    """Return the first bar >= start at whose open a position of `side` is left, n_bars without one, and the change.
 
-    An exit signal fills at the open, before anything else in its bar. The stop is watched from the entry bar on, whose
-    low and high come after its open; a bar that opens beyond the stop fills at its open, so never better than either.
+    at  the change in force at the close of bar start - 1
     """
     exit_bit = LONG_EXIT if side > 0 else SHORT_EXIT
-    for i in range(entry, signal.size):
-        if signal[i - 1] & exit_bit:
-            return i, prices.open[i], SIGNAL
-        if side > 0 and prices.low[i] <= stop:
-            return i, min(stop, prices.open[i]), STOP
-        if side < 0 and prices.high[i] >= stop:
-            return i, max(stop, prices.open[i]), STOP
-    return signal.size, prices.close[signal.size - 1], OPEN
+    while start < n_bars:
+        if signal.mask[at] & exit_bit:
+            return start, at
+        if at + 1 == signal.bar.size:
+            break
+        at += 1
+        start = signal.bar[at] + 1
+    return n_bars, at
+
+
+@inlined_borrowing
+def find_limit(prices: Prices, first: int, last: int, side: int, limit: float) -> tuple[int, float, int]:
+    """Return the bar of [first, last) in which an entry's limit order fills, the price before slippage, and how.
+
+    An order that the first open already satisfies takes there. Later it rests: a bar that opens beyond the limit fills
+    it at the open, a bar that trades through it at the limit. A touch fills nothing: others may have stood in front.
+    Without a fill it is (last, NaN, AT_OPEN).
+    """
+    reach = prices.low if side > 0 else prices.high
+    for i in range(first, last):
+        opened = side * prices.open[i]
+        if opened < side * limit or (i == first and opened == side * limit):
+            return i, prices.open[i], AT_OPEN if i == first else AT_LIMIT
+        if side * reach[i] < side * limit:
+            return i, limit, INSIDE
+    return last, np.nan, AT_OPEN

@@ -4,48 +4,52 @@ Between two fills cash and position stand still, so a stretch of bars is marked 
 """
 
 from services.backtest.kernels.types import Curve, Marks, Prices
-from tickloom.kernel import F64, kernel
+from tickloom.kernel import F64, inlined_borrowing
 
 
-@kernel
-def mark_flat(prices: Prices, start: int, stop: int, cash: float, marks: Marks, daily: F64, curve: Curve) -> Marks:
-    """Mark bars [start, stop) on which no position is open at the close. O(days), plus O(bars) to keep the curve.
+@inlined_borrowing
+def write_stretch(
+    prices: Prices, start: int, stop: int, cash: float, position: float, daily: F64, curve: Curve
+) -> None:
+    """Write the days and the curve of bars [start, stop) with `position` open at their closes. O(days) without a curve.
 
-    daily  (n_days,)  written: the equity at the last close of each day
+    daily  (n_days,)  written: the equity at the last close of each day whose last bar is in the stretch
     curve             written where it has room
     """
     if start >= stop:
-        return marks
-    daily[prices.day[start] : prices.day[stop - 1] + 1] = cash
+        return
+    until = prices.day[stop] if stop < prices.day.size else daily.size
+    for day in range(prices.day[start], until):
+        daily[day] = cash + position * prices.close[prices.last_bar[day]]
     if curve.equity.size:
-        curve.cash[start:stop], curve.position[start:stop], curve.equity[start:stop] = cash, 0.0, cash
+        for i in range(start, stop):
+            curve.cash[i], curve.position[i], curve.equity[i] = cash, position, cash + position * prices.close[i]
+
+
+@inlined_borrowing
+def mark_flat(prices: Prices, start: int, stop: int, cash: float, marks: Marks, daily: F64, curve: Curve) -> Marks:
+    """Mark bars [start, stop) on which no position is open at the close. The arguments are those of `write_stretch`."""
+    if start >= stop:
+        return marks
+    write_stretch(prices, start, stop, cash, 0.0, daily, curve)
     total = marks.equity_sum + cash * (stop - start)
-    last = prices.ts_close[stop - 1]
-    if cash >= marks.peak:
-        regained = prices.ts_close[start] - marks.peak_ts if marks.is_under else 0
-        return Marks(cash, last, False, marks.max_drawdown, max(marks.max_under_us, regained), total)
-    worst = min(marks.max_drawdown, cash / marks.peak - 1.0)
-    return Marks(marks.peak, marks.peak_ts, True, worst, max(marks.max_under_us, last - marks.peak_ts), total)
+    if cash < marks.peak:
+        trough = min(marks.trough, cash)
+        return Marks(marks.peak, marks.peak_bar, trough, marks.max_drawdown, marks.max_under_us, total)
+    worst, longest = _ended(prices, start, marks)
+    return Marks(cash, stop - 1, cash, worst, longest, total)
 
 
-@kernel
-def mark_held(
-    prices: Prices, start: int, stop: int, cash: float, position: float, marks: Marks, daily: F64, curve: Curve
-) -> Marks:
-    """Mark bars [start, stop) on which `position` is open at the close; the arguments are those of `mark_flat`."""
-    peak, peak_ts, is_under, worst, longest, total = marks
-    for i in range(start, stop):
-        equity = cash + position * prices.close[i]
-        daily[prices.day[i]] = equity
-        total += equity
-        if equity >= peak:
-            if is_under:
-                longest = max(longest, prices.ts_close[i] - peak_ts)
-            peak, peak_ts, is_under = equity, prices.ts_close[i], False
-        else:
-            is_under = True
-            worst = min(worst, equity / peak - 1.0)
-            longest = max(longest, prices.ts_close[i] - peak_ts)
-        if curve.equity.size:
-            curve.cash[i], curve.position[i], curve.equity[i] = cash, position, equity
-    return Marks(peak, peak_ts, is_under, worst, longest, total)
+@inlined_borrowing
+def _ended(prices: Prices, bar: int, marks: Marks) -> tuple[float, int]:
+    """Return the deepest and the longest drawdown when the one that is under way, if any, ends at `bar`."""
+    if marks.trough >= marks.peak:
+        return marks.max_drawdown, marks.max_under_us
+    under_us = prices.ts_close[bar] - prices.ts_close[marks.peak_bar]
+    return min(marks.max_drawdown, marks.trough / marks.peak - 1.0), max(marks.max_under_us, under_us)
+
+
+@inlined_borrowing
+def drawdowns(prices: Prices, marks: Marks) -> tuple[float, int]:
+    """Return the deepest drawdown and the longest time under water, up to the last close."""
+    return _ended(prices, prices.close.size - 1, marks)

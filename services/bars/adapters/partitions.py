@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from services.bars.domain.state import Bars, Trades
 from tickloom.contracts.artifact import FileEntry
-from tickloom.errors import ExactnessLost
+from tickloom.errors import CorruptFile, ExactnessLost
 from tickloom.kernel import F64, I64
 from tickloom.lake import Lake, decimals, rescale, units
 
@@ -18,6 +18,12 @@ KLINE_SCALES: Final = {
     "buy_volume": "quantity_scale",
     "notional": "notional_scale",
     "buy_notional": "notional_scale",
+}
+BAR_SCALES: Final = {
+    **KLINE_SCALES,
+    "volume_imbalance": "quantity_scale",
+    "signed_volume": "quantity_scale",
+    "signed_notional": "notional_scale",
 }
 ORDER: Final = (
     "ts_open",
@@ -32,6 +38,10 @@ ORDER: Final = (
     "buy_volume",
     "buy_notional",
     "bricks",
+    "volume_imbalance",
+    "signed_volume",
+    "signed_notional",
+    "signed_count",
 )
 
 
@@ -46,10 +56,17 @@ def scales_of(entries: list[FileEntry]) -> dict[str, int]:
     return scales
 
 
-def load_trades(lake: Lake, entry: FileEntry, scales: dict[str, int]) -> Trades:
-    """Return one partition of trades on these scales."""
-    table = lake.read_table(entry, ("trade_id", "ts", "price", "quantity", "aggressor_side"))
-    ids, ts, side = (table.column(name).to_numpy() for name in ("trade_id", "ts", "aggressor_side"))
+def load_trades(lake: Lake, entry: FileEntry, scales: dict[str, int], *, threads: bool = False) -> Trades:
+    """Return one partition of trades on these scales; `threads` decodes its columns side by side."""
+    # Ids rise from one trade to the next: where there are as many as lie between first and last, they are known.
+    n, first = entry.rows or 0, entry.facts.get("first_id", 0)
+    are_known = n > 0 and entry.facts.get("last_id", -1) - first == n - 1
+    names = ("ts", "price", "quantity", "aggressor_side", *(() if are_known else ("trade_id",)))
+    table = lake.read_table(entry, names, threads=threads)
+    if table.num_rows != n:
+        raise CorruptFile(entry.name, f"it has {table.num_rows} rows, not {n}")
+    ts, side = table.column("ts").to_numpy(), table.column("aggressor_side").to_numpy()
+    ids = np.arange(first, first + n, dtype=np.int64) if are_known else table.column("trade_id").to_numpy()
     price = rescale(*units(table.column("price")), scales["price_scale"])
     return Trades(ids, ts, price, rescale(*units(table.column("quantity")), scales["quantity_scale"]), side)
 
@@ -66,15 +83,17 @@ def load_klines(lake: Lake, entry: FileEntry, scales: dict[str, int]) -> dict[st
 
 
 def bars_table(bars: Bars, scales: dict[str, int]) -> pa.Table:
-    """Return bars as a table: exact decimals, and `vwap` as float64 (NaN in a bar without volume)."""
+    """Return bars as a table: exact decimals, `vwap` as float64 (NaN in a bar without volume), and ratios (null)."""
     table: dict[str, Any] = {}
     for name in ORDER:
-        if name in KLINE_SCALES and name in bars.columns:
-            table[name] = decimals(bars.columns[name], scales[KLINE_SCALES[name]])
+        if name in BAR_SCALES and name in bars.columns:
+            table[name] = decimals(bars.columns[name], scales[BAR_SCALES[name]])
         elif name == "vwap" and "notional" in bars.columns:
             table[name] = pa.array(_vwap(bars, scales))
         elif name in bars.columns:
             table[name] = pa.array(bars.columns[name])
+    for name, values in bars.ratios.items():
+        table[name] = pa.array(values, mask=np.isnan(values))
     return pa.table(table)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from services.bars.domain.rule import Rule
 from services.bars.domain.state import State, Trades
 from services.bars.kernels import aggregate as columns
+from services.bars.kernels.aggregate import LIMIT
 from services.bars.kernels.clock import time_bar_ends
 from services.bars.kernels.dollar import dollar_bar_ends
 from services.bars.kernels.information import GUARDS, NEVER, Expected, Tuning, information_bar_ends
@@ -15,7 +16,7 @@ from services.bars.kernels.renko import renko_bar_ends
 from services.bars.kernels.split import n_pieces, split_trades
 from services.bars.kernels.tick import tick_bar_ends
 from services.bars.kernels.volume import volume_bar_ends
-from tickloom.errors import InvalidRequest
+from tickloom.errors import ExactnessLost, InvalidRequest
 from tickloom.kernel import I64, Bool
 
 MOST_PIECES = 20_000_000
@@ -45,7 +46,7 @@ def ends_of(trades: Trades, ts: I64, rule: Rule, state: State, until: int) -> En
             opened = first - first % rule.size if state.is_open else -1
             return Ends(time_bar_ends(ts, rule.size, opened, until)[0])
         case "tick":
-            return Ends(tick_bar_ends(trades.ids.size, rule.size, int(bar[columns.N_TRADES]))[0])
+            return Ends(tick_bar_ends(trades.ids.size, rule.size, min(int(bar[columns.N_TRADES]), rule.size - 1))[0])
         case "volume":
             counted = _counted(state) if keep else int(bar[columns.VOLUME])
             ends, counted = volume_bar_ends(trades.quantity, rule.size, counted, keep)
@@ -76,27 +77,38 @@ def _information(trades: Trades, tuning: Tuning, state: State) -> Ends:
     return Ends(ends, memory, tuple(map(float, after[:4])), dict(zip(GUARDS, fired.tolist(), strict=True)))
 
 
+def notional_fits(trades: Trades) -> bool:
+    """Return whether price times quantity has 18 digits at most, of every trade."""
+    if not trades.ids.size or int(trades.price.max()) * int(trades.quantity.max()) <= LIMIT:
+        return True
+    return not (trades.price > LIMIT // trades.quantity).any()
+
+
 @dataclass(frozen=True)
 class Pieces:
     """Trades cut into pieces, (n_pieces,), and where bars close among them."""
 
-    trades: Trades
+    trades: Trades  # `ts` as given
     trade: I64  # which trade each is of
     rest: Bool  # whether the bar before it has another piece of that trade
     made: Ends
 
 
-def cut_trades(trades: Trades, rule: Rule, state: State) -> Pieces:
-    """Return trades cut where bars end.
+def cut_trades(trades: Trades, ts: I64, rule: Rule, state: State) -> Pieces:
+    """Return trades cut where bars end; `ts` (n_trades,) are their times made to run forwards.
 
-    Raises InvalidRequest where trades are so large beside the threshold that the pieces are too many to keep.
+    Raises InvalidRequest where trades are so large beside the threshold that the pieces are too many to keep, and
+    ExactnessLost where the notional of a trade needs more than 18 digits.
     """
     dollars = rule.kind == "dollar"
+    if dollars and not notional_fits(trades):
+        raise ExactnessLost("the notional of a trade", "price times quantity has more than 18 digits")
     most = n_pieces(trades.price, trades.quantity, dollars, rule.size)
     if most > 2 * trades.ids.size + MOST_PIECES:
         reason = f"it cuts the trades of one partition into up to {most} pieces: choose a larger one, or another excess"
         raise InvalidRequest("spec.threshold", reason)
     price, quantity = trades.price, trades.quantity
-    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, _counted(state), most)
-    pieces = Trades(trades.ids[at], trades.ts[at], price[at], lots, trades.side[at])
+    carry = min(_counted(state), rule.size - 1)  # yesterday's threshold may have been larger
+    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, carry, most)
+    pieces = Trades(trades.ids.take(at), ts.take(at), price.take(at), lots, trades.side.take(at))
     return Pieces(pieces, at, rest, Ends(ends, (int(counted),)))

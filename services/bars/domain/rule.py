@@ -1,8 +1,10 @@
 """The rule of a request on a symbol's own scales: a threshold in units, or an interval in microseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
+from services.bars.domain.microstructure import Wanted
+from services.bars.domain.target import ONE_BAR, Target
 from services.bars.kernels.aggregate import LIMIT
 from services.bars.kernels.information import DOLLARS, TRADES, VOLUME, Tuning
 from tickloom.contracts.bars import (
@@ -14,8 +16,10 @@ from tickloom.contracts.bars import (
     RenkoBars,
     Reset,
     RunBars,
+    ThresholdBars,
     TickBars,
     TimeBars,
+    TradeBars,
     VolumeBars,
 )
 from tickloom.contracts.download import INTERVAL_US
@@ -33,6 +37,12 @@ class Rule:
     excess: Excess = "drop"
     reset: Reset = "never"
     tuning: Tuning | None = None  # imbalance and run bars
+    wanted: Wanted | None = None  # microstructure
+    target: Target | None = None  # tick, volume and dollar bars whose size is another one each day
+
+    def of_day(self, size: int) -> "Rule":
+        """Return the rule in force on a day with this threshold."""
+        return replace(self, size=size, reset="daily" if size == ONE_BAR else self.reset)
 
 
 def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
@@ -42,15 +52,22 @@ def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
     its multiples would not be what was asked for. Raises ExactnessLost when a size does not fit in 18 digits, or a
     brick not on the scale.
     """
+    rule = _rule(spec, price_scale, quantity_scale)
+    return replace(rule, wanted=_wanted(spec, price_scale, quantity_scale))
+
+
+def _rule(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
     match spec:
         case TimeBars():
             return Rule("time", INTERVAL_US[spec.interval])
         case TickBars():
-            return Rule("tick", spec.threshold, reset=spec.reset)
+            return _threshold(spec, Rule("tick", ONE_BAR, reset=spec.reset), spec.threshold, 0)
         case VolumeBars():
-            return Rule("volume", _units(spec.threshold, quantity_scale), spec.excess, spec.reset)
+            rule = Rule("volume", ONE_BAR, spec.excess, spec.reset)
+            return _threshold(spec, rule, spec.threshold, quantity_scale)
         case DollarBars():
-            return Rule("dollar", _units(spec.threshold, price_scale + quantity_scale), spec.excess, spec.reset)
+            rule = Rule("dollar", ONE_BAR, spec.excess, spec.reset)
+            return _threshold(spec, rule, spec.threshold, price_scale + quantity_scale)
         case RangeBars():
             return Rule("range", _units(spec.size, price_scale), reset=spec.reset)
         case RenkoBars():
@@ -60,6 +77,22 @@ def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
             return Rule("renko", brick, reset=spec.reset)
         case ImbalanceBars() | RunBars():
             return Rule(spec.kind, spec.expected_trades, reset=spec.reset, tuning=_tuning(spec))
+
+
+def _threshold(spec: ThresholdBars, rule: Rule, threshold: Decimal | int | None, scale: int) -> Rule:
+    size = ONE_BAR if threshold is None else _units(Decimal(threshold), scale)
+    if spec.target_bars_per_day is None or spec.target_days is None:
+        return replace(rule, size=size)
+    return replace(rule, size=size, target=Target(spec.target_bars_per_day, spec.target_days, size, 10**scale))
+
+
+def _wanted(spec: TradeBars, price_scale: int, quantity_scale: int) -> Wanted | None:
+    if not spec.microstructure:
+        return None
+    if spec.large_trade is None:
+        return Wanted(spec.microstructure, price_scale=price_scale, quantity_scale=quantity_scale)
+    large = _units(spec.large_trade, price_scale + quantity_scale)
+    return Wanted(spec.microstructure, large, price_scale, quantity_scale)
 
 
 def _units(value: Decimal, scale: int) -> int:

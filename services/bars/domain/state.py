@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from services.bars.kernels.aggregate import COLUMNS, VOLUME
-from tickloom.kernel import I8, I64
+from tickloom.kernel import F64, I8, I64
 
 SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
 
@@ -33,6 +33,7 @@ class State:
 
     bar       (13,) the bar still open, by COLUMNS
     latest    the latest time seen, microseconds; -1: none
+    sums      (21,) those of the microstructure of that bar, by the names of its kernel; (0,) where nobody asked for it
     memory    what the rule remembers beyond the open bar, in whole numbers; (): nothing yet
     averages  what it remembers in float64; as JSON they are hexadecimal, and so exact
     """
@@ -41,15 +42,18 @@ class State:
     latest: int = -1
     memory: tuple[int, ...] = ()
     averages: tuple[float, ...] = ()
+    sums: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def to_json(self) -> dict[str, Any]:
         averages = [float(value).hex() for value in self.averages]
-        return {"bar": self.bar.tolist(), "latest": self.latest, "memory": [*self.memory], "averages": averages}
+        bar = {"bar": self.bar.tolist(), "sums": self.sums.tolist() if self.sums.any() else []}
+        return {**bar, "latest": self.latest, "memory": [*self.memory], "averages": averages}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "State":
         averages = tuple(map(float.fromhex, value["averages"]))
-        return cls(np.array(value["bar"], np.int64), int(value["latest"]), tuple(value["memory"]), averages)
+        bar, sums = np.array(value["bar"], np.int64), np.array(value["sums"], np.int64)
+        return cls(bar, int(value["latest"]), tuple(value["memory"]), averages, sums)
 
     @property
     def is_open(self) -> bool:
@@ -63,10 +67,14 @@ class State:
 
 @dataclass(frozen=True)
 class Bars:
-    """Closed bars: integer columns (n_bars,) in units, `ts_open` and `ts_close` among them; how often guards fired."""
+    """Closed bars: integer columns (n_bars,) in units, `ts_open` and `ts_close` among them; how often guards fired.
+
+    ratios  columns that are no whole numbers of units, (n_bars,) float64, NaN where one is not defined
+    """
 
     columns: dict[str, I64]
     guards: dict[str, int] = field(default_factory=dict)
+    ratios: dict[str, F64] = field(default_factory=dict)
 
     @property
     def n_bars(self) -> int:
@@ -82,5 +90,6 @@ def joined(several: list[Bars]) -> Bars:
     if len(several) == 1:
         return several[0]
     columns = {name: np.concatenate([bars.columns[name] for bars in several]) for name in several[0].columns}
+    ratios = {name: np.concatenate([bars.ratios[name] for bars in several]) for name in several[0].ratios}
     guards = {name: sum(bars.guards.get(name, 0) for bars in several) for bars in several for name in bars.guards}
-    return Bars(columns, guards)
+    return Bars(columns, guards, ratios)

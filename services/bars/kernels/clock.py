@@ -20,17 +20,29 @@ def time_bar_ends(ts: I64, interval: int, opened: int, until: int) -> tuple[I64,
     interval from one partition to the next equals one call on their concatenation. O(n_trades).
     """
     ends, n_bars = np.empty(ts.size + 1, np.int64), 0
+    over = opened + interval if opened >= 0 else 0  # from when on a trade belongs to a later interval
     for i in range(ts.size):
-        start = ts[i] - ts[i] % interval
-        if start != opened:
+        if ts[i] >= over:
             if opened >= 0:
                 ends[n_bars] = i - 1
                 n_bars += 1
-            opened = start
+            opened = ts[i] - ts[i] % interval
+            over = opened + interval
     if opened >= 0 and opened + interval <= until:
         ends[n_bars] = ts.size - 1
         n_bars, opened = n_bars + 1, -1
     return ends[:n_bars].copy(), opened
+
+
+@kernel
+def runs_forwards(ts: I64, latest: int) -> bool:
+    """Return whether no time of ts (n_trades,) is earlier than one before it, or than `latest`. No branches: fast."""
+    if ts.size == 0:
+        return True
+    before, after, backwards = ts[:-1], ts[1:], 0
+    for i in range(after.size):
+        backwards |= after[i] < before[i]
+    return ts[0] >= latest and backwards == 0
 
 
 @kernel

@@ -13,7 +13,7 @@ def dollar_bar_ends(price: I64, quantity: I64, threshold: int, carry: int, keep:
     """Return the last trade of each bar that closes, and the notional that counts for the next one already.
 
     price      (n_trades,)  ticks, > 0, in id order
-    quantity   (n_trades,)  lots, > 0; every price * quantity is below 10**18
+    quantity   (n_trades,)  lots, > 0; `aggregate` refuses what a product of more than 18 digits makes of the ends
     threshold               tick-lots, 0 < threshold <= 10**18: exact, so 0.1 ten times is 1
     carry                   tick-lots counted before price[0]; 0 <= carry < threshold, as is the one returned
     keep                    whether the excess of a crossing trade counts for the next bar, less whole thresholds

@@ -46,6 +46,10 @@ def split_trades(
     rest, ends, n, n_bars = np.empty(most, np.bool_), np.empty(most, np.int64), 0, 0
     for i in range(quantity.size):
         worth, left, is_rest = price[i] if dollars else 1, quantity[i], False
+        if left * worth < threshold - carry:  # nearly always: nothing to cut, nothing to divide
+            trade[n], lots[n], rest[n] = i, left, False
+            carry, n = carry + left * worth, n + 1
+            continue
         while left > 0:
             piece = left
             if left * worth >= threshold - carry:
@@ -55,4 +59,4 @@ def split_trades(
             if carry >= threshold:
                 ends[n_bars], n_bars, carry = n, n_bars + 1, carry % threshold
             n += 1
-    return trade[:n].copy(), lots[:n].copy(), rest[:n].copy(), ends[:n_bars].copy(), carry
+    return trade[:n], lots[:n], rest[:n], ends[:n_bars], carry

@@ -11,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.download.adapters.tables import trades_table
+from services.download.adapters.tables import TRADES_PACKING, required, trades_table
+from services.download.domain.findings import minutes_text
 from services.download.domain.gaps import SHORTEST_SILENCE_US, Gaps, silences, silences_among, step_gaps
 from services.download.domain.scale import decimal_text, exact_dot, exact_sum
+from services.download.domain.times import DAY_US
 from services.download.domain.trades import DayTrades
+from services.download.kernels.minutes import MINUTES, mark_minutes
 from services.download.kernels.sums import divide_exactly, time_steps, zeros_in_common
 from services.download.kernels.trades import (
     FIRST_ID,
@@ -27,8 +30,18 @@ from services.download.kernels.trades import (
     TS,
 )
 from tickloom.errors import LakeUnavailable
-from tickloom.kernel import I64
-from tickloom.lake import ROW_GROUP, check_table, decimals, read_table, rescale, table_writer, units
+from tickloom.kernel import I64, Bool
+from tickloom.lake import (
+    ROW_GROUP,
+    check_table,
+    decimals,
+    in_microseconds,
+    read_table,
+    rescale,
+    table_writer,
+    times,
+    units,
+)
 
 NAMES: Final = ("trade_id", "ts", "price", "quantity", "is_buyer_maker", "first_id", "last_id")
 """The rows of a packed block by name."""
@@ -44,6 +57,21 @@ class StoredDay:
     counts: dict[str, int]
     id_gaps: Gaps
     time_gaps: Gaps
+    marks: Bool  # (1440,) minutes with a trade
+
+    def record(self) -> dict[str, Any]:
+        """Return what its source's record says of it."""
+        return {
+            "rows": self.n_rows,
+            "first_id": self.facts["first_id"],
+            "last_id": self.facts["last_id"],
+            "id_gaps": self.id_gaps.count,
+            "ids_missing": self.id_gaps.missing,
+            "duplicates": self.counts["duplicates_dropped"],
+            "out_of_order": self.counts["out_of_order"],
+            "time_reversals": self.counts["time_reversals"],
+            "minutes": minutes_text(self.marks),
+        }
 
     @cached_property
     def ids(self) -> I64:
@@ -53,13 +81,16 @@ class StoredDay:
 
 def store_day(path: Path, day: DayTrades, counts: dict[str, int]) -> StoredDay:
     """Write a day that is in memory."""
-    id_gaps, time_gaps, table = Gaps(), Gaps(), trades_table(day)
+    id_gaps, time_gaps = Gaps(), Gaps()
+    table = trades_table(day, milliseconds=_whole_milliseconds(day.ts))
     step_gaps(day.trade_id, 1, id_gaps)
     silences(day.ts, time_gaps)
-    with _disk(path), table_writer(path, table.schema) as writer:
+    marks = np.zeros(MINUTES, np.bool_)
+    mark_minutes(day.ts, int(day.ts[0]) // DAY_US * DAY_US, marks)
+    with _disk(path), table_writer(path, table.schema, TRADES_PACKING) as writer:
         writer.write_table(table, ROW_GROUP)
     check_table(path, path.name, table.schema, table.num_rows)
-    return StoredDay(path, table.num_rows, day.facts(), counts, id_gaps, time_gaps)
+    return StoredDay(path, table.num_rows, day.facts(), counts, id_gaps, time_gaps, marks)
 
 
 class OpenDay:
@@ -72,6 +103,7 @@ class OpenDay:
         self.path, self.number, self.group = folder / f"day{number}.parquet", number, group
         self.filled, self.before = 0, -1
         self._scales = {"price": 0, "quantity": 0}
+        self._milliseconds = True  # all times so far are whole ones
         self._writer: pq.ParquetWriter | None = None
         self._written = 0
         self._first_id = self._last_id = -1
@@ -80,6 +112,7 @@ class OpenDay:
         self._n_back = 0
         self._pauses: list[I64] = []
         self._id_gaps = Gaps()
+        self._marks = np.zeros(MINUTES, np.bool_)
 
     def flush(self) -> None:
         """Write the trades of the group as a row group."""
@@ -100,7 +133,7 @@ class OpenDay:
             quantity_scale=self._scales["quantity"],
         )
         self._note(part)
-        self._write(trades_table(part))
+        self._write(trades_table(part, milliseconds=self._milliseconds))
         self._written += self.filled
         self.filled = 0
 
@@ -110,10 +143,12 @@ class OpenDay:
         for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
             most = PLACES - self._scales[name]
             grown[name] = most - zeros_in_common(rows[row], most)
-        if any(grown.values()):
+        finer = self._milliseconds and not _whole_milliseconds(rows[TS])
+        if finer or any(grown.values()):
             self._quantity *= 10 ** grown["quantity"]
             self._notional *= 10 ** (grown["price"] + grown["quantity"])
             self._scales = {name: scale + grown[name] for name, scale in self._scales.items()}
+            self._milliseconds = self._milliseconds and not finer
             if self._writer is not None:
                 self._rewrite(self._writer)
 
@@ -125,16 +160,17 @@ class OpenDay:
             self.path.rename(old)
         self._writer = None
         for part in _row_groups(old):
+            columns = dict(zip(part.column_names, part.columns, strict=True))
+            columns["ts"] = times(_integers(part["ts"]), milliseconds=self._milliseconds)
             for name, scale in self._scales.items():
-                values = rescale(*units(part[name]), scale)
-                part = part.set_column(part.column_names.index(name), name, decimals(values, scale))
-            self._write(part)
+                columns[name] = decimals(rescale(*units(part[name]), scale), scale)
+            self._write(required(columns))
         old.unlink()
 
     def _write(self, table: pa.Table) -> None:
         with _disk(self.path):
             if self._writer is None:
-                self._writer = table_writer(self.path, table.schema)
+                self._writer = table_writer(self.path, table.schema, TRADES_PACKING)
             self._writer.write_table(table, ROW_GROUP)
 
     def _note(self, part: DayTrades) -> None:
@@ -151,6 +187,7 @@ class OpenDay:
             times = np.concatenate([[self._latest], ts])
             where = np.flatnonzero(np.diff(times) > SHORTEST_SILENCE_US)
             self._pauses.append(np.stack([times[where], times[where + 1]]))
+        mark_minutes(ts, self.number * DAY_US, self._marks)
         self._first_ts, self._last_ts = min(self._first_ts, int(least)), max(self._last_ts, int(greatest))
         self._last_id, self._latest = int(ids[-1]), int(ts[-1])
         self._n_back += int(n_back)
@@ -178,7 +215,7 @@ class OpenDay:
             "notional": decimal_text(self._notional, price_scale + quantity_scale),
         }
         counts = {"out_of_order": 0, "duplicates_dropped": 0, "time_reversals": self._n_back}
-        return StoredDay(self.path, self._written, facts, counts, self._id_gaps, self._silences())
+        return StoredDay(self.path, self._written, facts, counts, self._id_gaps, self._silences(), self._marks)
 
     def _silences(self) -> Gaps:
         gaps = Gaps()
@@ -216,7 +253,11 @@ def stored_columns(path: Path) -> Iterator[tuple[dict[str, I64], dict[str, int]]
 def _row_groups(path: Path) -> Iterator[pa.Table]:
     with _disk(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for i in range(file.num_row_groups):
-            yield file.read_row_group(i, use_threads=False)
+            yield in_microseconds(file.read_row_group(i, use_threads=False))
+
+
+def _whole_milliseconds(ts: I64) -> bool:
+    return zeros_in_common(ts, 3) == 3
 
 
 def _integers(column: pa.ChunkedArray) -> I64:

@@ -11,7 +11,7 @@ from services.download.domain import trades
 from services.download.domain.errors import BadRow
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
-from services.download.domain.text import Packed, Rows
+from services.download.domain.text import PACKED_BLOCK, Packed, Rows
 from services.download.domain.times import DAY_US, to_microseconds
 from services.download.kernels.trades import (
     FULL,
@@ -21,8 +21,10 @@ from services.download.kernels.trades import (
     NO_RANGE,
     OTHER_DAY,
     PLACES,
+    TRADE_ID,
     TS,
     UNORDERED,
+    take_at_once,
     take_trades,
 )
 from tickloom.kernel import I64
@@ -48,7 +50,8 @@ class Days:
         """Read for `period`, its first day and the first day after it, as numbers."""
         self._name, self._layout, self._folder, self._quality = name, layout, folder, quality
         self._period = (period[0] * DAY_US, period[1] * DAY_US)
-        self._group = np.empty((len(layout.slots), ROW_GROUP), np.int64)
+        # Room for a block after a full row group: lines are parsed to where they stay.
+        self._group = np.empty((len(layout.slots), ROW_GROUP + PACKED_BLOCK), np.int64)
         self._open: OpenDay | None = None
         self._stored: dict[int, StoredDay] = {}
         self._spool = Spool(folder, layout.width)
@@ -56,38 +59,54 @@ class Days:
     def numbers(self) -> list[int]:
         """Return the days that have trades, in order."""
         last = {self._open.number} if self._open is not None else set()
-        return sorted({*self._stored, *self._spool.days(), *last})
+        return sorted({*self._stored, *self._spool.periods(), *last})
+
+    def room(self) -> tuple[I64, int]:
+        """Return where to put the next block of trades, as RowReader.read_trades asks for it."""
+        return self._group, self._open.filled if self._open is not None else 0
 
     def add(self, part: Packed | Rows) -> None:
         """Take trades. Raises BadRow for the first that cannot be one."""
         if isinstance(part, Rows):
             self._set_aside(part.line, part.rows)
-        else:
-            self._take(part.line, part.block)
+        elif not self._take_at_once(part):
+            self._take(part.line, part.begin, part.end)
 
-    def _take(self, line: int, block: I64) -> None:
-        at, end = 0, block.shape[1]
+    def _take_at_once(self, part: Packed) -> bool:
+        """Take a block where it was put when all is well, which is nearly always; else change nothing."""
+        day = self._open
+        if day is None or part.begin != day.filled or part.end > ROW_GROUP:
+            return False
+        span = (day.number * DAY_US, (day.number + 1) * DAY_US)
+        well, n_milliseconds = take_at_once(self._group, part.begin, part.end, span, day.before)
+        if well:
+            day.filled, day.before = part.end, int(self._group[TRADE_ID, part.end - 1])
+            self._quality.n_milliseconds += n_milliseconds
+        return well
+
+    def _take(self, line: int, begin: int, end: int) -> None:
+        at = begin
         while at < end:
-            at, why = self._fill(block, at, end)
+            at, why = self._fill(at, end)
             if why in _REASONS:
-                raise BadRow(self._name, line + at, _REASONS[why])
+                raise BadRow(self._name, line + at - begin, _REASONS[why])
             if why == FULL and self._open is not None:
                 self._open.flush()
-            elif why == UNORDERED or (why == OTHER_DAY and not self._turn_to(block[TS, at : at + 1])):
-                columns = dict(zip(NAMES, block[:, at:], strict=False))
+            elif why == UNORDERED or (why == OTHER_DAY and not self._turn_to(self._group[TS, at : at + 1])):
+                columns = dict(zip(NAMES, self._group[:, at:end], strict=False))
                 scales = {"price": PLACES, "quantity": PLACES}
-                self._set_aside(line + at, trades.as_rows(columns, scales, self._layout))
+                self._set_aside(line + at - begin, trades.as_rows(columns, scales, self._layout))
                 return
 
-    def _fill(self, block: I64, at: int, end: int) -> tuple[int, int]:
+    def _fill(self, at: int, end: int) -> tuple[int, int]:
         """Move trades to the open day; return where that stopped, and why."""
-        day, filled, before, group = _NEVER, 0, -1, self._group
+        day, filled, before = _NEVER, 0, -1
         if self._open is not None:
             day = (self._open.number * DAY_US, (self._open.number + 1) * DAY_US)
             filled, before = self._open.filled, self._open.before
-        at, filled, why, *counts = take_trades(block, at, end, self._period, day, before, group, filled)
+        at, filled, why, *counts = take_trades(self._group, at, end, self._period, day, before, filled, ROW_GROUP)
         if self._open is not None and filled > self._open.filled:
-            self._open.filled, self._open.before = filled, int(group[0, filled - 1])
+            self._open.filled, self._open.before = filled, int(self._group[TRADE_ID, filled - 1])
         self._quality.n_milliseconds += counts[0]
         self._quality.dropped["sentinel"] += counts[1]
         self._quality.dropped["other_day"] += counts[2]
@@ -96,7 +115,7 @@ class Days:
     def _turn_to(self, ts: I64) -> bool:
         """Close the open day and open that of a time; return False where that day was there before."""
         number = int(to_microseconds(ts)[0][0] // DAY_US)
-        if number in self._stored or number in self._spool.days():
+        if number in self._stored or number in self._spool.periods():
             return False
         self._close()
         self._open = OpenDay(self._folder, number, self._group)

@@ -1,21 +1,25 @@
-"""Archives over HTTP: verified while they arrive, resumed where they broke off, never asked for too often."""
+"""Archives over HTTP: verified while they arrive, resumed where they broke off, never asked for too often.
+
+Every request of every process has its turn from the limiter (tickloom/limiter.py), which also knows of pauses and bans.
+"""
 
 import email.utils
 import hashlib
 import random
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 
-from services.download.adapters.bans import Bans
 from services.download.domain.errors import (
     ChecksumMismatch,
     ChecksumUnusable,
+    ExchangeBanned,
     ExchangeFailed,
     ExchangeRefused,
     ExchangeUnreachable,
@@ -23,6 +27,8 @@ from services.download.domain.errors import (
     RedirectRefused,
     TooLarge,
 )
+from tickloom.errors import StageCancelled
+from tickloom.limiter import Limiter, Pause
 
 Answer = TypeVar("Answer")
 MAX_ARCHIVE = 16 << 30
@@ -56,52 +62,91 @@ class Fetched:
 
 
 class _Again(Exception):
-    """This attempt failed in a way that another may not. `progress`: bytes arrived, so the tries count anew."""
+    """This attempt failed in a way that another may not.
 
-    def __init__(self, reason: str, wait_s: float | None = None, progress: bool = False) -> None:
+    wait_s     the pause that the exchange asks for
+    progress   bytes arrived, so the tries count anew
+    everybody  the pause is for every process
+    """
+
+    def __init__(
+        self, reason: str, wait_s: float | None = None, progress: bool = False, everybody: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.wait_s, self.progress = reason, wait_s, progress
+        self.reason, self.wait_s, self.progress, self.everybody = reason, wait_s, progress, everybody
 
 
 class Fetcher:
-    """Fetches archives with their checksums from one exchange."""
+    """Fetches archives with their checksums, and other answers, from one exchange."""
 
-    def __init__(self, client: httpx.Client, bans: Bans, patience: Patience | None = None) -> None:
-        self._client, self._bans, self._patience = client, bans, patience or Patience()
+    def __init__(
+        self,
+        client: httpx.Client,
+        limiter: Limiter,
+        patience: Patience | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        self._client, self._limiter, self._patience = client, limiter, patience or Patience()
+        self._cancelled = cancelled
 
-    def fetch(self, url: str, target: Path) -> Fetched | None:
+    def checksum(self, url: str) -> str | None:
+        """Return the SHA-256 that the exchange gives for its archive at `url`, or None when it has none (404).
+
+        Raises what `read` raises, and ChecksumUnusable.
+        """
+        text = self.read(url + ".CHECKSUM", at_most=MAX_CHECKSUM)
+        if text is not None:
+            return _parse_checksum(url, text.decode("utf-8", "replace"))
+        if self._patiently(url, lambda: self._exists(url)):
+            raise ChecksumUnusable(url, "is missing")
+        return None
+
+    def fetch(self, url: str, served: str, target: Path) -> Fetched | None:
         """Store the archive at `url` in the file `target`, verified; return None when the exchange has none (404).
 
-        Raises ExchangeUnreachable, ExchangeFailed, ExchangeRefused, ExchangeBanned, RateLimited, RedirectRefused,
-        ChecksumUnusable, ChecksumMismatch, TooLarge.
+        served  what `checksum` has just returned for it. Where the archive was replaced meanwhile, what is stored is
+                the new one as a whole, and what is returned is its checksum.
+
+        Raises what `checksum` raises, and ChecksumMismatch.
         """
-        served = computed = ""
-        for _ in range(2):  # an archive may be replaced between its checksum and itself: one more try
-            text = self._patiently(url, lambda: self._checksum(url + ".CHECKSUM"))
-            if text is None:
-                if self._patiently(url, lambda: self._exists(url)):
-                    raise ChecksumUnusable(url, "is missing")
-                return None
-            served = _parse_checksum(url, text)
+        for left in (1, 0):  # an archive may be replaced between its checksum and itself: one more try
             transfer = _Transfer(url, target)
             if not self._patiently(url, lambda transfer=transfer: self._resume(transfer)):  # type: ignore[misc]
                 return None
             computed = transfer.hasher.hexdigest()
             if computed == served:
                 return Fetched(served, computed, transfer.size)
+            if left:
+                anew = self.checksum(url)
+                if anew is None:
+                    return None
+                served = anew
         raise ChecksumMismatch(url, served, computed)
 
-    def _patiently(self, url: str, attempt: Callable[[], Answer]) -> Answer:
+    def read(
+        self, url: str, *, at_most: int, weight: int = 1, headers: Mapping[str, str] | None = None
+    ) -> bytes | None:
+        """Return the body at `url`, or None when there is none (404).
+
+        at_most  bytes
+        weight   of the request, as the exchange counts it against the limit of its REST calls
+
+        Raises ExchangeUnreachable, ExchangeFailed, ExchangeRefused, ExchangeBanned, RateLimited, RedirectRefused,
+        TooLarge.
+        """
+        return self._patiently(url, lambda: self._body(url, at_most, headers), weight)
+
+    def _patiently(self, url: str, attempt: Callable[[], Answer], weight: int = 1) -> Answer:
         """Return the answer of the first attempt that succeeds."""
-        host, patience, tries, total = httpx.URL(url).netloc.decode(), self._patience, 0, 0
+        host, patience, tries, total = host_of(url), self._patience, 0, 0
         while True:
-            self._bans.check(host)
+            self._wait_for_turn(host, weight)
             wait_s: float | None = None
-            limit = patience.tries
+            everybody, limit = False, patience.tries
             try:
                 return attempt()
             except _Again as again:
-                reason, wait_s = again.reason, again.wait_s
+                reason, wait_s, everybody = again.reason, again.wait_s, again.everybody
                 tries = 0 if again.progress else tries
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 reason, limit = f"{type(error).__name__}: {error}".rstrip(": "), patience.connect_tries
@@ -110,41 +155,79 @@ class Fetcher:
             except httpx.TransportError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
             tries, total = tries + 1, total + 1
+            if wait_s is None:
+                # The jitter spreads tasks that failed together; no result depends on it.
+                wait_s = patience.backoff_s * 2 ** (tries - 1) * (0.5 + random.random() / 2)  # noqa: S311
+            if everybody:
+                self._limiter.pause(host, wait_s)
             if tries >= limit:
                 raise ExchangeFailed(url, total, reason) from None
-            # The jitter spreads tasks that failed together; no result depends on it.
-            jitter = 0.5 + random.random() / 2  # noqa: S311
-            time.sleep(patience.backoff_s * 2 ** (tries - 1) * jitter if wait_s is None else wait_s)
+            if not everybody:
+                self._sleep(wait_s)
+
+    def _wait_for_turn(self, host: str, weight: int) -> None:
+        """Return when the host may be asked. Raises ExchangeBanned, RateLimited when that is not for a long time."""
+        while True:
+            turn = self._limiter.reserve(host, weight)
+            self._refuse(host, turn.pause, turn.wait_s)
+            if turn.wait_s <= 0:
+                return
+            self._sleep(turn.wait_s)
+            # While this process slept another one may have been told to leave the host alone.
+            if turn.pause is None and self._limiter.standing(host).pause is None:
+                return
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep. Raises StageCancelled as soon as nobody waits any more."""
+        if self._cancelled is None:
+            time.sleep(seconds)
+        elif self._cancelled.wait(seconds):
+            raise StageCancelled()
+
+    def _refuse(self, host: str, pause: Pause | None, wait_s: float) -> None:
+        if pause is not None and pause.banned:
+            raise ExchangeBanned(host, str(pause))
+        if pause is not None and wait_s > self._patience.longest_pause_s:
+            raise RateLimited(host, str(pause))
 
     def _judge(self, response: httpx.Response) -> bool:
         """Return whether there is a body to read; False for 404. Raises what any other answer means."""
         status, url = response.status_code, str(response.request.url)
-        host = response.request.url.netloc.decode()
+        host = host_of(url)
+        self._heed_weight(host, response.headers.get("x-mbx-used-weight-1m", ""))
         if status in (200, 206):
             return True
         if status == 404:
             return False
         pause = _retry_after(response)
         if status == 418:
-            raise self._bans.note(host, 120.0 if pause is None else pause)
+            raise ExchangeBanned(host, str(self._limiter.pause(host, 120.0 if pause is None else pause, banned=True)))
         if response.is_redirect:
             raise RedirectRefused(url, response.headers.get("location", "")[:200])
-        if status == 429 or status >= 500:
+        if status == 429:
+            raise _Again("HTTP status 429", pause, everybody=True)
+        if status >= 500:
             if pause is not None and pause > self._patience.longest_pause_s:
-                raise RateLimited(host, pause)
+                raise RateLimited(host, str(Pause(time.time() + pause, False)))
             raise _Again(f"HTTP status {status}", pause)
         raise ExchangeRefused(url, status)
 
-    def _checksum(self, url: str) -> str | None:
-        with self._client.stream("GET", url) as response:
+    def _heed_weight(self, host: str, used: str) -> None:
+        """Rest until the next minute when the exchange counts as much as we may use: others share our address."""
+        if used.isascii() and used.isdigit() and len(used) < 10 and int(used) >= self._limiter.per_minute(host):
+            self._limiter.pause(host, 60.0 - time.time() % 60.0)
+
+    def _body(self, url: str, at_most: int, headers: Mapping[str, str] | None) -> bytes | None:
+        plain = {"Accept-Encoding": "identity"} | dict(headers or {})  # a packed body could unpack to anything
+        with self._client.stream("GET", url, headers=plain) as response:
             if not self._judge(response):
                 return None
             body = b""
             for chunk in response.iter_raw():
                 body += chunk
-                if len(body) > MAX_CHECKSUM:
-                    raise TooLarge(url, MAX_CHECKSUM)
-            return body.decode("utf-8", "replace")
+                if len(body) > at_most:
+                    raise TooLarge(url, at_most)
+            return body
 
     def _exists(self, url: str) -> bool:
         with self._client.stream("GET", url) as response:
@@ -218,6 +301,11 @@ class _Transfer:
         # A weak tag does not promise equal bytes.
         tag = response.headers.get("etag", "")
         self.validator = tag if tag and not tag.startswith("W/") else response.headers.get("last-modified", "")
+
+
+def host_of(url: str) -> str:
+    """Return the host, and the port where it is not the usual one, under which the limiter knows this address."""
+    return httpx.URL(url).netloc.decode()
 
 
 def _parse_checksum(url: str, text: str) -> str:

@@ -1,11 +1,11 @@
 """Text of one source to partitions in the lake, with the record of what was found on the way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -19,11 +19,15 @@ from services.download.domain.gaps import step_gaps
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import RowReader
-from services.download.domain.times import DAY_US, day_number, day_of, to_microseconds
+from services.download.domain.times import DAY_US, day_number, day_of, to_microseconds, years_of
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.identity import canonical
+from tickloom.kernel import I64
 from tickloom.lake import Lake
+
+TOLD: Final = 1 << 20
+"""Trades between two words about how far the reading is."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,25 @@ class Source:
     whole: bool = True  # rows are expected on every day from first to last; else from the first day seen to the last
 
 
-def ingest(lake: Lake, scratch: Path, source: Source, chunks: Iterable[bytes], quality: Quality) -> Part:
+def ingest(
+    lake: Lake,
+    scratch: Path,
+    source: Source,
+    chunks: Iterable[bytes],
+    quality: Quality,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Part:
     """Read, check and order a source's rows, store its partitions and its record, and return both.
+
+    `tell` hears of every TOLD trades how many were read.
 
     Raises BadRow, BadHeader, DoesNotFit, ConflictingRows, WrongPeriod, and what `chunks` raises.
     """
     reader = RowReader(source.name, source.layout)
-    read = _read_klines if source.interval else _read_trades
-    numbers, store = read(lake, scratch, source, reader, chunks, quality)
+    if source.interval:
+        numbers, store = _read_klines(lake, scratch, source, reader, chunks, quality)
+    else:
+        numbers, store = _read_trades(lake, scratch, source, reader, chunks, quality, tell)
     quality.has_header, quality.n_lines = reader.has_header, reader.n_lines
     if quality.dropped["other_day"] and not numbers:
         raise WrongPeriod(source.name, quality.dropped["other_day"], source.first, source.last)
@@ -63,12 +78,22 @@ _Read: TypeAlias = tuple[list[int], Iterator[FileEntry]]
 
 
 def _read_trades(
-    lake: Lake, scratch: Path, source: Source, reader: RowReader, chunks: Iterable[bytes], quality: Quality
+    lake: Lake,
+    scratch: Path,
+    source: Source,
+    reader: RowReader,
+    chunks: Iterable[bytes],
+    quality: Quality,
+    tell: Callable[[int], None],
 ) -> _Read:
     period = (day_number(source.first), day_number(source.last) + 1)
     days = Days(source.name, source.layout, period, scratch, quality)
-    for part in reader.read_trades(chunks):
+    told = 0
+    for part in reader.read_trades(chunks, days.room):
         days.add(part)
+        if reader.n_lines - told >= TOLD:
+            told = reader.n_lines
+            tell(told)
     return days.numbers(), _store_trades(lake, source, days, quality)
 
 
@@ -81,6 +106,7 @@ def _store_trades(lake: Lake, source: Source, days: Days, quality: Quality) -> I
         quality.rows += day.n_rows
         if before is not None:
             _join_days(source.name, number, before, day, quality)
+        quality.days[day_of(number).isoformat()] = day.record()
         quality.id_gaps.join(day.id_gaps)
         quality.time_gaps.join(day.time_gaps)
         name, facts = _named(source.symbol, number, day.facts)
@@ -104,33 +130,56 @@ def _join_days(name: str, number: int, before: StoredDay, day: StoredDay, qualit
 def _read_klines(
     lake: Lake, scratch: Path, source: Source, reader: RowReader, chunks: Iterable[bytes], quality: Quality
 ) -> _Read:
-    spool, layout = Spool(scratch, source.layout.width), source.layout
+    spool, layout, seen = Spool(scratch, source.layout.width), source.layout, set[int]()
     for part in reader.read(chunks):
         rows = part.rows
         times = rows[:, layout.slots["ts_open"]]
         times[:], n_milliseconds = to_microseconds(times)
         quality.n_milliseconds += n_milliseconds
-        klines.check_rows(source.name, part.line, rows, layout, np.ones(len(rows), np.bool_))
+        klines.check_rows(source.name, part.line, rows, layout)
         days = times // DAY_US
         keep = (days >= day_number(source.first)) & (days <= day_number(source.last))
-        quality.dropped["other_day"] += int((~keep).sum())
-        spool.add(rows[keep], days[keep])
-    return spool.days(), _store_klines(lake, source, spool, quality)
+        if not keep.all():
+            quality.dropped["other_day"] += int((~keep).sum())
+            rows, days = rows[keep], days[keep]
+        seen.update(np.unique(days).tolist())
+        spool.add(rows, years_of(days))
+    return sorted(seen), _store_klines(lake, source, sorted(seen), spool, quality)
 
 
-def _store_klines(lake: Lake, source: Source, spool: Spool, quality: Quality) -> Iterator[FileEntry]:
+def _store_klines(lake: Lake, source: Source, days: list[int], spool: Spool, quality: Quality) -> Iterator[FileEntry]:
     """Store one partition per unbroken run of days within a year, named by its first day."""
-    step, opened = INTERVAL_US[source.interval], []
-    for run in _runs(spool.days()):
-        rows = np.concatenate([spool.take(number) for number in run])
+    step, opened, at = INTERVAL_US[source.interval], [], source.layout.slots["ts_open"]
+    year, of_year = 0, np.empty((0, source.layout.width), np.int64)
+    for run in _runs(days):
+        if day_of(run[0]).year != year:
+            year = day_of(run[0]).year
+            of_year = spool.take(year)
+        rows, number = of_year, of_year[:, at] // DAY_US
+        if number.min() < run[0] or number.max() > run[-1]:
+            rows = of_year[(number >= run[0]) & (number <= run[-1])]
         bars, counts = klines.settle(source.name, rows, source.layout, step)
         quality.add_counts(counts)
         opened.append(bars.columns["ts_open"])
         quality.rows += opened[-1].size
+        quality.days |= _kline_days(opened[-1])
         name, facts = _named(source.symbol, run[0], bars.facts() | {"last_day": day_of(run[-1]).isoformat()})
         yield lake.add_table(name, klines_table(bars), facts=facts)
     if opened:
         step_gaps(np.concatenate(opened), step, quality.time_gaps)
+
+
+def _kline_days(opened: I64) -> dict[str, dict[str, Any]]:
+    """Return what the record says of each day of klines: how many, and the opening times of the first and the last."""
+    numbers, first, counts = np.unique(opened // DAY_US, return_index=True, return_counts=True)
+    return {
+        day_of(int(n)).isoformat(): {
+            "rows": int(count),
+            "first_ts": int(opened[at]),
+            "last_ts": int(opened[at + count - 1]),
+        }
+        for n, at, count in zip(numbers, first, counts, strict=True)
+    }
 
 
 def _runs(days: list[int]) -> list[list[int]]:

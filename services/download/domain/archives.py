@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tickloom.contracts.download import DownloadRequest, days
 
-_MARKET_FOLDER = {"spot": "spot", "usdm": "futures/um"}
+_MARKET_FOLDER = {"spot": "spot", "usdm": "futures/um", "coinm": "futures/cm"}
 _STEM = re.compile(r"(?P<symbol>[^/]+)-(?P<kind>trades|aggTrades|\d{1,2}[mhd])-(?P<date>\d{4}-\d\d(-\d\d)?)")
 
 

@@ -43,7 +43,7 @@ class RateLimited(Unavailable):
     next_step = "submit again after the pause: what was downloaded so far is kept"
 
     def __str__(self) -> str:
-        return f"{self.args[0]} asks for a pause of {self.args[1]:.0f} s"
+        return f"{self.args[0]} asks to be left alone until {self.args[1]}"
 
 
 class ExchangeBanned(Unavailable):
@@ -131,6 +131,15 @@ class BadRow(BadSource):
         return f"{self.args[0]}, line {self.args[1]}: {self.args[2]}"
 
 
+class BadAnswer(BadSource):
+    """The exchange's REST API answered with something that cannot be trades."""
+
+    next_step = "submit again with `repair_requests: 0`, which leaves missing ids missing, and says so"
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.args[1]}"
+
+
 class DoesNotFit(BadSource):
     """A number of the source has more digits than can be kept exactly."""
 
@@ -159,6 +168,20 @@ class WrongInterval(BadSource):
 
     def __str__(self) -> str:
         return f"{self.args[0]}: klines are {self.args[1]:,} s apart, and the interval is {self.args[2]:,} s"
+
+
+class QualityTooLow(BadSource):
+    """The data are not as good as the request demands."""
+
+    next_step = (
+        "leave these months out, ask with `quality: {on_failure: drop_day}` to leave out the bad days alone, or with a "
+        "lower `minimum`; docs/quality.md says what each grade means"
+    )
+
+    def __str__(self) -> str:
+        bad = [f"{symbol} {month} has grade {grade}: {reasons}" for symbol, month, grade, reasons in self.args[1][:10]]
+        more = f"; and {len(self.args[1]) - 10} more" if len(self.args[1]) > 10 else ""
+        return f"the minimum is {self.args[0]}, but {'; '.join(bad)}{more}"
 
 
 class FileOutside(BadRequest):

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.download.domain.errors import BadRow, WrongInterval
+from services.download.domain.errors import BadRow, DoesNotFit, WrongInterval
 from services.download.domain.layouts import Layout
 from services.download.domain.order import in_order
 from services.download.domain.scale import decimal_text, exact_sum, on_one_scale
 from services.download.domain.trades import decimal_columns
-from tickloom.kernel import I64, Bool
+from services.download.kernels.klines import DOES_NOT_FIT, FINE, OUTSIDE, first_wrong
+from tickloom.kernel import I64
 
 PRICES: Final = ("open", "high", "low", "close")
 GROUPS: Final = (PRICES, ("volume", "buy_volume"), ("notional", "buy_notional"))
@@ -39,24 +40,23 @@ class Klines:
         return {**scales, **sums, "first_ts": int(ts[0]), "last_ts": int(ts[-1])}
 
 
-def check_rows(name: str, line: int, rows: I64, layout: Layout, keep: Bool) -> None:
-    """Raise BadRow for the first kept row that cannot be a kline. `line` is the line number of rows[0]."""
+def check_rows(name: str, line: int, rows: I64, layout: Layout) -> None:
+    """Raise BadRow for the first row that cannot be a kline. `line` is the line number of rows[0].
+
+    Raises DoesNotFit where the prices of a row have no scale in common.
+    """
     slots = layout.slots
-    zeros = (np.zeros(len(rows), np.int64),) * 2
-    digits = {n: rows[:, slots[n]] if n in slots else zeros[0] for group in GROUPS for n in group}
-    digits["n_trades"] = rows[:, slots["n_trades"]] if "n_trades" in slots else zeros[0]
-    (low, high, opened, closed), _ = on_one_scale(
-        name, "price", *(decimal_columns(rows[keep], slots[n]) for n in ("low", "high", "open", "close"))
-    )
-    outside = np.zeros(len(rows), np.bool_)
-    outside[keep] = (low > np.minimum(opened, closed)) | (high < np.maximum(opened, closed))
-    faults = [(digits[n] <= 0, f"{n} is not positive") for n in PRICES]
-    faults += [(digits[n] < 0, f"{n} is negative") for n in digits if n not in PRICES]
-    faults.append((outside, "open or close lies outside of low and high"))
-    for wrong, reason in faults:
-        wrong = wrong & keep
-        if wrong.any():
-            raise BadRow(name, line + int(np.argmax(wrong)), reason)
+    amounts = {slots[n]: n for n in (*GROUPS[1], *GROUPS[2], "n_trades") if n in slots}
+    prices = {slots[n]: n for n in PRICES}
+    at, fault = first_wrong(rows, np.array([*prices], np.int64), np.array([*amounts], np.int64))
+    if fault == FINE:
+        return
+    if fault == DOES_NOT_FIT:
+        raise DoesNotFit(name, "price")
+    if fault == OUTSIDE:
+        raise BadRow(name, line + at, "open or close lies outside of low and high")
+    reason = f"{prices[fault]} is not positive" if fault in prices else f"{amounts[fault]} is negative"
+    raise BadRow(name, line + at, reason)
 
 
 def settle(name: str, rows: I64, layout: Layout, interval_us: int) -> tuple[Klines, dict[str, int]]:

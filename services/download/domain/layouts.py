@@ -73,6 +73,7 @@ _ID = Column("trade_id", INTEGER, ("id", "agg_trade_id", "agg_id"))
 _PRICE = Column("price", DECIMAL)
 _QUANTITY = Column("quantity", DECIMAL, ("qty",))
 _NOTIONAL = Column("quote_qty", SKIP, ("quote_quantity",))
+_BASE = Column("base_qty", SKIP, ("quote_qty", "base_quantity"))
 _FIRST = Column("first_id", INTEGER, ("first_trade_id",))
 _LAST = Column("last_id", INTEGER, ("last_trade_id",))
 _TIME = Column("ts", INTEGER, ("time", "transact_time", "timestamp"))
@@ -99,6 +100,14 @@ KLINES = Layout(
     )
 )
 
+# Amounts of the base currency stand here where other markets have quote currency, whatever the header says (issue 267
+# of the source). They are contracts times their value over prices, rounded by the exchange: not exact, so not read.
+_BASE_VOLUMES = {
+    "notional": Column("base_volume", SKIP, ("quote_volume", "quote_asset_volume")),
+    "buy_notional": Column("buy_base_volume", SKIP, ("taker_buy_quote_volume", "taker_buy_quote_asset_volume")),
+}
+_INVERSE_KLINES = Layout(tuple(_BASE_VOLUMES.get(column.name, column) for column in KLINES.columns))
+
 _LAYOUTS = {
     ("spot", "trades"): Layout((*_TRADES, _BEST)),
     ("spot", "aggTrades"): Layout((*_AGGREGATES, _BEST)),
@@ -106,6 +115,9 @@ _LAYOUTS = {
     ("usdm", "aggTrades"): Layout(_AGGREGATES),
     ("spot", "klines"): KLINES,
     ("usdm", "klines"): KLINES,
+    ("coinm", "trades"): Layout((_ID, _PRICE, _QUANTITY, _BASE, _TIME, _MAKER)),
+    ("coinm", "aggTrades"): Layout(_AGGREGATES),
+    ("coinm", "klines"): _INVERSE_KLINES,
 }
 
 

@@ -1,10 +1,12 @@
 """What is known about a source after it was read: the record that travels with everything made from it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from services.download.domain.gaps import Gaps
+from services.download.domain.series import Series
 
 DROPPED = ("sentinel", "other_day", "duplicate")
 
@@ -27,6 +29,7 @@ class Quality:
     time_gaps: Gaps = field(default_factory=Gaps)
     missing_days: list[str] = field(default_factory=list)
     shared_days: list[str] = field(default_factory=list)
+    days: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add_counts(self, counts: dict[str, int]) -> None:
         """Add what was counted while a day was put in order."""
@@ -58,33 +61,47 @@ class Quality:
             "time_gaps": self.time_gaps.facts(),
             "missing_days": self.missing_days,
             "days_with_ids_of_the_day_before": self.shared_days,
+            "days": self.days,
         }
 
 
 def summary(
-    records: list[dict[str, Any]], missing: dict[str, list[date]], repaired: dict[str, list[date]]
+    records: list[dict[str, Any]], missing: dict[str, list[date]], series: Collection[Series]
 ) -> dict[str, Any]:
     """Return the records of an artifact in one: what a reader of its manifest sees first.
 
-    records   of all its archives
-    missing   days without a row, by symbol
-    repaired  days taken from a daily archive because the monthly one lacks them, by symbol
+    records  of all its archives
+    missing  days without a row, by symbol
+    series   of symbols whose trades were put right: they tell what holds of the artifact, not of its archives
     """
     dropped = {name: sum(record["dropped"][name] for record in records) for name in DROPPED}
     counts: dict[str, int] = {}
     for record in records:
         for name, count in record["counts"].items():
             counts[name] = counts.get(name, 0) + count
+    corrected = [one for symbol in series for one in symbol.corrections]
+    by_rest = [one for one in corrected if one.by == "rest"]
+    repaired = {symbol.symbol: symbol.days_lacking_in_months() for symbol in series}
     return {
         "sources": len(records),
         "verified": sum(record["served_sha256"] == record["computed_sha256"] for record in records),
         "rows_read": sum(record["rows_read"] for record in records),
-        "rows": sum(record["rows"] for record in records),
+        "rows": sum(symbol.rows() for symbol in series) if series else sum(record["rows"] for record in records),
         "dropped": dropped,
         **counts,
-        "id_gaps": sum(record["id_gaps"]["count"] for record in records),
-        "ids_missing": sum(record["id_gaps"]["missing"] for record in records),
-        "time_gaps": sum(record["time_gaps"]["count"] for record in records),
+        "id_gaps": sum(symbol.open_gaps for symbol in series) if series else _in_all(records, "id_gaps", "count"),
+        "ids_missing": sum(one.ids_missing for one in by_rest) if series else _in_all(records, "id_gaps", "missing"),
+        "ids_unknown": sum(one.ids_unknown for one in by_rest),
+        "ids_filled": sum(one.ids_filled for one in corrected),
+        "time_gaps": _in_all(records, "time_gaps", "count"),
+        "compared_days": sum(len(symbol.compared) for symbol in series),
+        "corrected_days": len(
+            {(symbol.symbol, one.day) for symbol in series for one in symbol.corrections if one.is_change}
+        ),
         "missing_days": {symbol: [day.isoformat() for day in gone] for symbol, gone in missing.items() if gone},
         "repaired_days": {symbol: [day.isoformat() for day in days] for symbol, days in repaired.items() if days},
     }
+
+
+def _in_all(records: list[dict[str, Any]], kind: str, what: str) -> int:
+    return sum(record[kind][what] for record in records)

@@ -1,14 +1,10 @@
 """Decimals of one day on one scale, and sums that are exact whatever their size."""
 
-from typing import Final
-
 import numpy as np
 
 from services.download.domain.errors import DoesNotFit
-from services.download.kernels.sums import dot_limbs, sum_limbs
+from services.download.kernels.sums import dot_limbs, on_scale, sum_limbs
 from tickloom.kernel import I64
-
-_TEN: Final = np.array([10**n for n in range(19)], np.int64)
 
 
 def on_one_scale(name: str, what: str, *columns: tuple[I64, I64]) -> tuple[list[I64], int]:
@@ -17,12 +13,10 @@ def on_one_scale(name: str, what: str, *columns: tuple[I64, I64]) -> tuple[list[
     Raises DoesNotFit when a value has more than 18 digits on that scale.
     """
     scale = max((int(places.max()) for _, places in columns if places.size), default=0)
-    units = []
-    for digits, places in columns:
-        factor = _TEN[scale - places]
-        if digits.size and (np.abs(digits) > (10**18 - 1) // factor).any():
+    units = [np.empty(digits.size, np.int64) for digits, _ in columns]
+    for (digits, places), column in zip(columns, units, strict=True):
+        if not on_scale(digits, places, scale, column):
             raise DoesNotFit(name, what)
-        units.append(digits * factor)
     return units, scale
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from services.download.domain.errors import BadHeader, BadRow
 from services.download.domain.layouts import Layout
 from services.download.kernels import rows as parser
+from services.download.kernels.lines import read_rows, widths_of
 from services.download.kernels.rows import U8
 from services.download.kernels.swar import PADDING
 from services.download.kernels.trades import UNPACKED, WIDTHS, parse_trades
 from tickloom.kernel import I64
 
 BLOCK = 1 << 18
-PACKED_BLOCK: Final = 1 << 13
+PACKED_BLOCK: Final = 1 << 12
 LONGEST_LINE = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _PAD: Final = bytes(PADDING)
@@ -31,10 +32,12 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Packed:
-    """Trades as parse_trades leaves them, (7 or 5, n): valid until the next block is asked for."""
+    """Trades as parse_trades leaves them: columns begin..end - 1 of the room that was given."""
 
     line: int  # the line number of the first
-    block: I64
+    group: I64
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -62,25 +65,40 @@ class RowReader:
         self.has_header = False
         self.n_lines = 0
         self._ended = False
+        self._widths = widths_of(layout.kinds)
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[Rows]:
         """Yield rows. Raises BadRow, BadHeader."""
         for lines in self._whole_lines(chunks):
             yield from self._rows(lines)
 
-    def read_trades(self, chunks: Iterable[bytes]) -> Iterator[Packed | Rows]:
-        """Yield trades: packed, or as rows where one does not fit. Raises BadRow, BadHeader."""
+    def read_trades(self, chunks: Iterable[bytes], room: Callable[[], tuple[I64, int]]) -> Iterator[Packed | Rows]:
+        """Yield trades: packed, or as rows where one does not fit. Raises BadRow, BadHeader.
+
+        `room` is asked before each block for where to put it: a group, (7 or 5, n), and the first column to fill, with
+        PACKED_BLOCK columns or more from there on.
+        """
         layout = self.layout
-        block = np.empty((len(layout.slots), PACKED_BLOCK), np.int64)
         row, widths = np.empty(layout.width, np.int64), np.zeros(WIDTHS, np.uint64)
         for lines in self._whole_lines(chunks):
             data, at, end = np.frombuffer(lines.text, np.uint8), lines.at, lines.end
             while at < end:
+                group, begin = room()
                 n, at, fault = parse_trades(
-                    data, at, end, layout.kinds, layout.aggregates, layout.best_match, block, row, widths
+                    data,
+                    at,
+                    end,
+                    layout.kinds,
+                    layout.aggregates,
+                    layout.best_match,
+                    group,
+                    begin,
+                    begin + PACKED_BLOCK,
+                    row,
+                    widths,
                 )
                 if n:
-                    yield Packed(self.n_lines + 1, block[:, :n])
+                    yield Packed(self.n_lines + 1, group, begin, begin + n)
                     self.n_lines += n
                 if fault == UNPACKED:
                     yield from self._rows(_Lines(lines.text, at, end))
@@ -89,12 +107,12 @@ class RowReader:
                     break
 
     def _rows(self, lines: _Lines) -> Iterator[Rows]:
-        data: U8 = np.frombuffer(lines.text, np.uint8, lines.end)
+        data: U8 = np.frombuffer(lines.text, np.uint8)
         at = lines.at
         while at < lines.end:
             n = min(BLOCK, (lines.end - at) // (2 * len(self.layout.columns)) + 1)
             rows = np.empty((n, self.layout.width), np.int64)
-            n_rows, at, fault = parser.parse_rows(data, at, self.layout.kinds, rows)
+            n_rows, at, fault = read_rows(data, at, lines.end, self.layout.kinds, rows, self._widths)
             if n_rows:
                 yield Rows(self.n_lines + 1, rows[:n_rows])
                 self.n_lines += n_rows
@@ -136,14 +154,18 @@ class RowReader:
     def _check_length(self, text: bytes) -> None:
         """Raise BadRow when the last line of `text`, which may go on, is too long for one."""
         if len(text) - text.rfind(b"\n") - 1 > LONGEST_LINE:
-            line = self.n_lines + text.count(b"\n") + 1
-            raise BadRow(self.name, line, f"it is longer than {LONGEST_LINE:,} bytes")
+            raise self._too_long(self.n_lines + text.count(b"\n") + 1)
+
+    def _too_long(self, line: int) -> BadRow:
+        return BadRow(self.name, line, f"it is longer than {LONGEST_LINE:,} bytes")
 
     def _without_header(self, text: bytes) -> bytes:
         text = text.removeprefix(_BOM)
         first = text.split(b"\n", 1)[0].rstrip(b"\r")
         if not first or first[:1].isdigit() or first[:1] in b"+-.":
             return text
+        if len(first) > LONGEST_LINE:
+            raise self._too_long(1)
         names = first.decode("utf-8", "replace").split(",")
         fault = self.layout.header_fault(names)
         if fault:

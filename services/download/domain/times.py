@@ -31,6 +31,11 @@ def day_of(number: int) -> date:
     return date.fromordinal(date(1970, 1, 1).toordinal() + number)
 
 
+def years_of(days: I64) -> I64:
+    """Return the year that each day (n,), as day_number has it, lies in."""
+    return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+
+
 def text_of(ts: int) -> str:
     """Return microseconds as ISO text in UTC."""
     return datetime.fromtimestamp(ts // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

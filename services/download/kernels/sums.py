@@ -11,6 +11,7 @@ _HALF: Final = _U(32)
 _LOW: Final = _U(0xFFFFFFFF)
 _TEN: Final = np.array([10**n for n in range(19)], np.uint64)
 _MOST: Final = np.array([(2**64 - 1) // 10**n for n in range(19)], np.uint64)
+_FITS: Final = np.array([(10**18 - 1) // 10**n for n in range(19)], np.int64)
 _INVERSE: Final = np.array([pow(5**n, -1, 2**64) for n in range(19)], np.uint64)
 """Of 5**n modulo 2**64: a multiple of 5**n times this is the quotient, and nothing else lands as low."""
 
@@ -65,6 +66,20 @@ def divide_exactly(values: I64, n: int, quotients: I64) -> None:
     """Write values / 10**n, which must be whole and >= 0, into `quotients` (n,): they may be the values themselves."""
     for i in range(values.size):
         quotients[i] = np.int64(_quotient(_U(values[i]), n))
+
+
+@kernel
+def on_scale(digits: I64, places: I64, scale: int, units: I64) -> bool:
+    """Write digits * 10**(scale - places) into `units`; return whether all have 18 digits at most. All (n,).
+
+    0 <= places <= scale <= 18, |digits| < 10**18. Where one does not fit, what is written means nothing.
+    """
+    fits = True
+    for i in range(digits.size):
+        more = scale - places[i]
+        fits &= abs(digits[i]) <= _FITS[more]
+        units[i] = digits[i] * np.int64(_TEN[more])
+    return fits
 
 
 @kernel

@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from tickloom.kernel import inlined
 
-PADDING: Final = 32
+PADDING: Final = 64
 """Bytes that a text must have after its last line: words are loaded whole, a few at a time."""
 
 _U: Any = np.uint64
@@ -25,6 +25,7 @@ _ZEROS: Final = _U(0x3030303030303030)
 _HIGH: Final = _U(0x8080808080808080)
 _LOW: Final = _U(0x0101010101010101)
 _TO_HIGH: Final = _U(0x7676767676767676)  # 9 + 0x76 is 0x7f, the last below the high bit
+_TO_HIGH_FROM_ONE: Final = _U(0x7F7F7F7F7F7F7F7F)
 _INDEX: Final = _U(0x0001020304050607)
 _PAIRS: Final = _U(0x000000FF000000FF)
 _UPPER: Final = _U(0x000F424000000064)  # 10**6 and 10**2
@@ -108,7 +109,7 @@ def _end_of_digits(values: Any) -> Any:
 
 
 @inlined
-def _number(values: Any) -> Any:
+def eight_digits(values: Any) -> Any:
     """Return the number of eight digits, the first digit in the lowest byte."""
     values = values * _U(10) + (values >> _EIGHT)
     return ((values & _PAIRS) * _UPPER + ((values >> _U(16)) & _PAIRS) * _LOWER) >> _U(32)
@@ -140,18 +141,18 @@ def whole_at(at: Any, widths: Any, k: int) -> Any:
         n = _width(mark, widths, k)
         if n == _U(0):
             return _U(0), NOT_HERE
-        return _number(values << (_ALL - n * _EIGHT)), at + n
-    value, at = _number(values), at + _EIGHT
+        return eight_digits(values << (_ALL - n * _EIGHT)), at + n
+    value, at = eight_digits(values), at + _EIGHT
     values = word_at(at) ^ _ZEROS
     mark = _end_of_digits(values)
     if mark != _U(0):
         n = _width(mark, widths, k)
         if n == _U(0):
             return value, at
-        return value * _TEN[n] + _number(values << (_ALL - n * _EIGHT)), at + n
+        return value * _TEN[n] + eight_digits(values << (_ALL - n * _EIGHT)), at + n
     if _U(byte_at(at + _EIGHT)) - _U(48) <= _U(9):
         return _U(0), NOT_HERE
-    return value * _UNIT + _number(values), at + _EIGHT
+    return value * _UNIT + eight_digits(values), at + _EIGHT
 
 
 @inlined
@@ -169,8 +170,43 @@ def units_at(at: Any, widths: Any, k: int) -> Any:
     values = word_at(after + _ONE) ^ _ZEROS
     mark = _end_of_digits(values)
     if mark == _U(0):
-        return value + _number(values), after + _U(9)
-    return value + _number(values & (mark - _ONE)), after + _ONE + _width(mark, widths, k + 1)
+        return value + eight_digits(values), after + _U(9)
+    return value + eight_digits(values & (mark - _ONE)), after + _ONE + _width(mark, widths, k + 1)
+
+
+@inlined
+def _last_byte(values: Any) -> Any:
+    """Return how many of eight digits, the first in the lowest byte, there are without the zeros at their end."""
+    marks = (values + _TO_HIGH_FROM_ONE) & _HIGH
+    marks |= marks >> _EIGHT
+    marks |= marks >> _U(16)
+    marks |= marks >> _U(32)
+    return ((marks >> _U(7)) * _LOW) >> _U(56)
+
+
+@inlined
+def decimal_at(at: Any, widths: Any, k: int) -> Any:
+    """Return (digits, places, position after it) of a decimal that units_at would read, else NOT_HERE.
+
+    The number is digits * 10**-places, with as few places as can be.
+
+    widths  as in whole_at; k and k + 1 are this field's own
+    """
+    value, after = whole_at(at, widths, k)
+    if after == NOT_HERE or value >= _WHOLE_LIMIT:
+        return _U(0), _U(0), NOT_HERE
+    if byte_at(after) != _POINT:
+        return value, _U(0), after
+    values = word_at(after + _ONE) ^ _ZEROS
+    mark = _end_of_digits(values)
+    end = after + _U(9)
+    if mark != _U(0):
+        values &= mark - _ONE
+        end = after + _ONE + _width(mark, widths, k + 1)
+    if values == _U(0):
+        return value, _U(0), end
+    places = _last_byte(values)
+    return value * _TEN[places] + eight_digits(values << (_ALL - places * _EIGHT)), places, end
 
 
 @inlined

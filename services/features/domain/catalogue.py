@@ -14,6 +14,7 @@ from typing import Any
 
 from services.features.kernels.atr import atr
 from services.features.kernels.bbands import bbands
+from services.features.kernels.donchian import donchian
 from services.features.kernels.ema import ema
 from services.features.kernels.returns import log_return, mom, volatility
 from services.features.kernels.rolling import sma
@@ -77,6 +78,7 @@ CATALOGUE: dict[str, Feature] = {
     "rsi": Feature(lambda bars, _, n: (rsi(bars["close"], n),), _changes, _wilder_fade),
     "atr": Feature(lambda bars, _, n: (atr(bars["high"], bars["low"], bars["close"], n),), _changes, _wilder_fade),
     "bbands": Feature(lambda bars, spec, n: bbands(bars["close"], n, spec.nbdevup, spec.nbdevdn), _window),
+    "donchian": Feature(lambda bars, _, n: donchian(bars["high"], bars["low"], n), _window),
     "log_return": Feature(lambda bars, _, n: (log_return(bars["close"], n),), _changes),
     "volatility": Feature(lambda bars, _, n: (volatility(bars["close"], n),), _changes),
     "mom": Feature(lambda bars, _, n: (mom(bars["close"], n),), _changes),

@@ -31,13 +31,19 @@ def check_parameters(rules: Mapping[str, Node], parameters: Mapping[str, Sequenc
         if name not in parameters:
             known = ", ".join(parameters) or "none"
             raise UnknownParameter(rule, f"{{{name}}} has no values in the grid, whose parameters are: {known}")
+    check_values(parameters)
+    for name, values in parameters.items():
+        if name not in used:
+            raise UnknownParameter(
+                "parameters", f"no rule uses {{{name}}}: each trial would be made {len(values)} times"
+            )
+
+
+def check_values(parameters: Mapping[str, Sequence[int | float]]) -> None:
+    """Raise InvalidRequest where a name is taken or a value is given twice."""
     for name, values in parameters.items():
         if name in RESERVED:
             raise InvalidRequest(f"parameters.{name}", "is a column of the table of trials: choose another name")
         if len(set(values)) < len(values):
             twice = next(value for k, value in enumerate(values) if value in values[:k])
             raise InvalidRequest(f"parameters.{name}", f"{twice} is given twice, and would be tried twice")
-        if name not in used:
-            raise UnknownParameter(
-                "parameters", f"no rule uses {{{name}}}: each trial would be made {len(values)} times"
-            )

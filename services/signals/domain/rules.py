@@ -1,12 +1,12 @@
 """A request's rules, parsed once and bound to every set of parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.signals.domain.binding import bind, check_columns, columns_of, to_sql
-from services.signals.domain.evaluation import clean_frame, truth
+from services.signals.domain.evaluation import clean_frame, truths
 from services.signals.domain.grammar import parse
 from services.signals.domain.grid import Combination, check_parameters
 from services.signals.domain.tree import Node
@@ -34,30 +34,32 @@ class Rules:
 
     def columns(self, grid: Sequence[Combination], known: Sequence[str]) -> list[str]:
         """Return the columns that the rules read somewhere in `grid`, sorted. Raises UnknownColumn."""
-        names: set[str] = set()
-        for combination in grid:
-            for rule, tree in self.trees.items():
-                bound = bind(rule, tree, combination)
-                check_columns(rule, bound, known)
-                names.update(columns_of(bound))
-        return sorted(names)
+        return self._columns(map(self._bound, grid), set(known), known)
 
     def masks(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[I8]:
         """Return the signal mask of each set of parameters, (n_bars,) each. Equal SQL is evaluated once."""
-        frame = clean_frame(columns, self.columns(grid, list(columns)))
-        seen: dict[str, I8] = {}
+        bound = list(map(self._bound, grid))
+        frame = clean_frame(columns, self._columns(bound, set(columns), list(columns)))
+        written = [{rule: to_sql(rule, tree) for rule, tree in trees.items()} for trees in bound]
+        said = truths(frame, n_bars, {sql: rule for texts in written for rule, sql in texts.items()})
         never = np.full(n_bars, FALSE, np.int8)
-
-        def evaluated(rule: str, combination: Combination) -> I8:
-            if rule not in self.trees:
-                return never
-            sql = to_sql(rule, bind(rule, self.trees[rule], combination))
-            if sql not in seen:
-                seen[sql] = truth(frame, n_bars, rule, sql)
-            return seen[sql]
-
         masks = []
-        for combination in grid:
-            long_entry, long_exit, short_entry, short_exit = (evaluated(rule, combination) for rule in RULES)
+        for texts in written:
+            long_entry, long_exit, short_entry, short_exit = (
+                said[texts[rule]] if rule in texts else never for rule in RULES
+            )
             masks.append(signal_mask(long_entry, long_exit, short_entry, short_exit, self.rising_edge))
         return masks
+
+    def _bound(self, combination: Combination) -> dict[str, Node]:
+        return {rule: bind(rule, tree, combination) for rule, tree in self.trees.items()}
+
+    def _columns(self, bound: Iterable[Mapping[str, Node]], there: set[str], known: Sequence[str]) -> list[str]:
+        names: set[str] = set()
+        for trees in bound:
+            for rule, tree in trees.items():
+                read = columns_of(tree)
+                if not there.issuperset(read):
+                    check_columns(rule, tree, known)
+                names.update(read)
+        return sorted(names)

@@ -1,14 +1,17 @@
 """Read a finished run out of the lake, and check that its parts fit together before anything is drawn of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
+from services.viz.adapters import account
 from services.viz.domain.run import METRICS, Bars, Curve, Run, Step, SymbolRun, Trades, Trials
 from tickloom.contracts.artifact import FileEntry, Manifest
+from tickloom.contracts.download import CERTIFICATES
+from tickloom.contracts.portfolio import PORTFOLIO
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import BadRequest
 from tickloom.kernel import F64, I64
@@ -18,7 +21,7 @@ BARS = ("ts_open", "ts_close", "open", "high", "low", "close", "volume")
 CURVE = ("ts", "equity", "drawdown", "buy_and_hold")
 TRADES = (
     *("side", "entry_bar", "exit_bar", "entry_ts", "exit_ts", "entry_price", "exit_price"),
-    *("quantity", "fees", "pnl", "reason", "is_open"),
+    *("quantity", "fees", "slippage", "pnl", "reason", "is_open"),
 )
 
 
@@ -60,10 +63,15 @@ def read_symbols(lake: Lake, links: Sequence[Manifest]) -> Iterator[SymbolRun]:
         yield _symbol(lake, bars, backtest, symbol, trials, best_combo(backtest, best, symbol))
 
 
-def read_run(lake: Lake, links: Sequence[Manifest], symbols: Sequence[SymbolRun]) -> Run:
+def read_run(
+    lake: Lake, links: Sequence[Manifest], symbols: Sequence[SymbolRun], earlier_trials: Mapping[str, int]
+) -> Run:
     """Return the whole run. `links` is what `chain` returns."""
-    records = [orjson.loads(lake.read_bytes(entry)) for entry in links[0].under("quality/")]
-    return Run(symbols, [_step(link) for link in links], records)
+    names = [entry for entry in links[0].under("quality/") if entry.name != CERTIFICATES]
+    records = [orjson.loads(lake.read_bytes(entry)) for entry in names]
+    graded = links[0].file(CERTIFICATES)
+    certificates = orjson.loads(lake.read_bytes(graded)) if graded is not None else []
+    return Run(symbols, [_step(link) for link in links], records, earlier_trials, certificates)
 
 
 def best_combo(backtest: Manifest, results: Any, symbol: str) -> int:
@@ -77,14 +85,19 @@ def best_combo(backtest: Manifest, results: Any, symbol: str) -> int:
 def _symbol(lake: Lake, bars: Manifest, backtest: Manifest, symbol: str, trials: Trials, combo: int) -> SymbolRun:
     if combo not in trials.combo:
         raise UnreadableRun(backtest.id, f"the best trial of {symbol}, number {combo}, is not in grid.parquet")
-    curve = _curve(_table(lake, backtest, f"equity/{symbol}.parquet", CURVE))
-    trades = _trades(_table(lake, backtest, f"trades/{symbol}.parquet", TRADES))
-    read = _bars(lake, bars, symbol)
+    is_account = symbol == PORTFOLIO
+    equity = _table(lake, backtest, f"equity/{symbol}.parquet", account.CURVE if is_account else CURVE)
+    traded = _table(lake, backtest, f"trades/{symbol}.parquet", TRADES)
+    curve = _curve(equity)
+    read = account.bars_of(lake, backtest, equity) if is_account else _bars(lake, bars, symbol)
+    trades = _trades(account.trades_of(traded, curve.ts) if is_account else traded)
     if not np.array_equal(curve.ts, read.ts_close):
         raise UnreadableRun(backtest.id, f"the equity of {symbol} is not at the closes of the bars it was made from")
     if not all(np.isfinite(values).all() for values in (curve.equity, curve.drawdown, curve.buy_and_hold)):
         raise UnreadableRun(backtest.id, f"the equity of {symbol} is not finite")
-    return SymbolRun(symbol, read, curve, trades, trials, list(trials.combo).index(combo))
+    luck = orjson.loads(lake.read_bytes(lake.entry(backtest, f"luck/{symbol}.json")))
+    shared = account.account_of(lake, backtest, equity) if is_account else None
+    return SymbolRun(symbol, read, curve, trades, trials, list(trials.combo).index(combo), luck, shared)
 
 
 def _table(lake: Lake, manifest: Manifest, name: str, needed: Sequence[str]) -> pa.Table:
@@ -151,9 +164,12 @@ def _trades(table: pa.Table) -> Trades:
         exit_price=floats(table["exit_price"].fill_null(np.nan)),
         quantity=floats(table["quantity"]),
         fees=floats(table["fees"]),
+        slippage=floats(table["slippage"]),
         pnl=floats(table["pnl"]),
         reason=[str(reason) for reason in table["reason"].to_pylist()],
         is_open=is_open,
+        inside_bar=table["inside_bar"].to_pylist() if "inside_bar" in table.column_names else ["bars"] * is_open.size,
+        symbol=table["symbol"].to_pylist() if "symbol" in table.column_names else (),
     )
 
 

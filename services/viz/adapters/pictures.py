@@ -4,8 +4,10 @@ Every size, colour and font is said here, so that no matplotlibrc of the machine
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from matplotlib import rcParams, rcParamsDefault
@@ -14,6 +16,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from services.viz.domain.account import name_of
 from services.viz.domain.run import SymbolRun
 from services.viz.kernels.outline import outline
 
@@ -23,6 +26,9 @@ rcParams.update({"font.family": ["DejaVu Sans"], "text.parse_math": False, "time
 INK, QUIET, LINE = "#191c21", "#6c737d", "#e3e3dd"
 OWN, OTHER, DOWN = "#2b5c91", "#9a9ea6", "#bf4037"
 DPI = 144
+WIDTH = 10
+"""Inches."""
+TITLE: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": INK, "ha": "left", "va": "top"}
 POINTS = 1_000
 """Groups of bars a panel's line is thinned out to: more than it has pixels across."""
 
@@ -71,20 +77,33 @@ def _picture(symbols: Sequence[SymbolRun], title: str, draw: Callable[[Axes, Sym
     columns = 1 if len(symbols) <= 3 else 2 if len(symbols) <= 12 else 4
     rows = math.ceil(len(symbols) / columns)
     height = 4.4 if rows == 1 else 0.7 + 2.7 * rows
-    figure = Figure(figsize=(10, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=11, fontweight="bold", color=INK, x=0.014, ha="left", wrap=True)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(w_pad=0.14, h_pad=0.1)  # type: ignore[call-arg]
-    panels = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    lines = textwrap.wrap(title, 110) or [""]
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    figure.text(0.14 / WIDTH, 1 - 0.1 / height, "\n".join(lines), **TITLE)
+    panels: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes, run in zip(panels, symbols, strict=False):
         draw(axes, run)
-        _dress(axes, run.symbol)
+        _dress(axes, name_of(run))
     for axes in panels[len(symbols) :]:
         axes.set_visible(False)
+    _place(figure, panels[: len(symbols)], rows, columns, 0.1 + 0.19 * len(lines))
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 2})
     return buffer.getvalue()
+
+
+def _place(figure: Figure, panels: Sequence[Axes], rows: int, columns: int, above: float) -> None:
+    """Leave room for what stands around the panels, in inches: matplotlib's own layout draws everything once more."""
+    width, height = figure.get_size_inches()
+    labels = [
+        text for axes in panels for text in axes.yaxis.get_major_formatter().format_ticks(axes.get_yticks().tolist())
+    ]
+    beside, over, below, edge = min(0.2 + 0.068 * max(map(len, labels), default=0), 2.0), 0.28, 0.34, 0.14
+    panel = (width - edge) / columns - beside, (height - above) / rows - over - below
+    figure.subplots_adjust(
+        left=beside / width, right=1 - edge / width, top=1 - (above + over) / height, bottom=below / height,
+        wspace=beside / panel[0], hspace=(over + below) / panel[1],
+    )  # fmt: skip
 
 
 def _dress(axes: Axes, name: str) -> None:

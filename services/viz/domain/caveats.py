@@ -1,19 +1,15 @@
 """What a reader should know before believing a number, in plain words."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, stdev
 from typing import Literal
 
 from services.viz.domain.curve import curve_metrics, disagreements
 from services.viz.domain.run import SymbolRun, Value
-from services.viz.domain.words import CATALOGUE, inline, percent, plural, signed, span
+from services.viz.domain.words import CATALOGUE, inline, percent, plural, span
 
 FEW_TRADES = 30
 SHORT_DAYS = 90
 DAY_US = 86_400_000_000
-EULER = 0.5772156649015329
 
 
 @dataclass(frozen=True)
@@ -87,27 +83,8 @@ def _selection(run: SymbolRun, objective: str) -> list[Caveat]:
         return []
     label = inline(objective)
     text = f"The trial shown is the best of {n_trials:,} by {label}, chosen on the same data that it is judged on."
-    luck = expected_best_sharpe(run.trials.metrics["sharpe_ratio"])
-    best = run.metrics()["sharpe_ratio"]
-    if luck is not None and best is not None:
-        verdict = "This one lies above that." if best > luck else "This one does not beat that."
-        text += (
-            f" The best of {n_trials:,} unrelated trials without any skill, spread as these are, would be expected to "
-            f"show a Sharpe ratio of {signed(luck, 2)}. {verdict}"
-        )
+    text += " What luck alone would find among so many is told under “Is it luck?”."
     return [Caveat("note", "Chosen with hindsight", text)]
-
-
-def expected_best_sharpe(sharpe_ratios: Sequence[float | None]) -> float | None:
-    """Return the Sharpe ratio to expect of the best of so many independent trials whose true ratio is 0.
-
-    Source: Bailey, López de Prado (2014), The Deflated Sharpe Ratio, equation 1. None below three defined ratios.
-    """
-    known = [ratio for ratio in sharpe_ratios if ratio is not None]
-    if len(known) < 3:
-        return None
-    normal, n = NormalDist(), len(known)
-    return stdev(known) * ((1 - EULER) * normal.inv_cdf(1 - 1 / n) + EULER * normal.inv_cdf(1 - 1 / (n * math.e)))
 
 
 def _edges(run: SymbolRun) -> list[Caveat]:

@@ -23,6 +23,7 @@ def chart_data(run: SymbolRun, max_candles: int) -> dict[str, Any]:
     low, high = group_extremes(curve.equity, candles.first)
     return {
         "symbol": run.symbol,
+        "is_account": run.account is not None,
         "places": bars.places,
         "n_bars": int(bars.ts_close.size),
         "time": candles.time_s.tolist(),
@@ -55,6 +56,7 @@ def trade_data(trades: Trades, first: I64) -> dict[str, Any]:
     notional = trades.entry_price * trades.quantity
     return {
         "n": len(trades.side),
+        "symbol": list(trades.symbol[shown]) or None,
         "side": trades.side[shown].tolist(),
         "entry": _candle(first, trades.entry_bar[shown]).tolist(),
         "exit": _known(_candle(first, trades.exit_bar[shown]), closed),
@@ -67,6 +69,7 @@ def trade_data(trades: Trades, first: I64) -> dict[str, Any]:
         "pnl": _short(trades.pnl[shown]),
         "return": _short(trades.pnl[shown] / notional[shown]),
         "reason": list(trades.reason[shown]),
+        "inside": list(trades.inside_bar[shown]),
     }
 
 

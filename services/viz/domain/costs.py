@@ -28,15 +28,9 @@ class Costs:
         return (self.commission + self.slippage) / self.gross if self.gross > 0 else None
 
 
-def costs(trades: Trades, slippage_rate: float) -> Costs:
-    """Return what the trades cost. A fill is the price it came from times 1 + slippage_rate against the trader."""
-    side = trades.side.astype(np.float64)
-    closed = ~trades.is_open
-    entry_cost = np.abs(trades.entry_price - trades.entry_price / (1 + side * slippage_rate))
-    exit_price = np.where(closed, trades.exit_price, 0.0)
-    exit_cost = np.abs(exit_price - exit_price / (1 - side * slippage_rate))
-    commission = float(trades.fees.sum())
-    slippage = float((trades.quantity * (entry_cost + exit_cost)).sum())
-    net = float(trades.pnl.sum())
+def costs(trades: Trades) -> Costs:
+    """Return what the trades cost. Slippage holds half the spread and the impact of the fills' own size too."""
+    exit_price = np.where(trades.is_open, 0.0, trades.exit_price)
+    commission, slippage, net = (float(values.sum()) for values in (trades.fees, trades.slippage, trades.pnl))
     notional = float((trades.quantity * (trades.entry_price + exit_price)).sum())
     return Costs(net, commission, slippage, net + commission + slippage, notional)

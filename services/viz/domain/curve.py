@@ -32,14 +32,11 @@ def drawdown(equity: F64, initial_cash: float) -> F64:
 
 def longest_under_days(ts: I64, equity: F64, initial_cash: float) -> float:
     """Return the longest time from a peak to the close that regained it, or to the last close, in days."""
-    peak, peak_ts, longest, under = initial_cash, int(ts[0]), 0, False
-    for at, value in zip(ts.tolist(), equity.tolist(), strict=True):
-        if value >= peak:
-            longest = max(longest, at - peak_ts if under else 0)
-            peak, peak_ts, under = value, at, False
-        else:
-            under, longest = True, max(longest, at - peak_ts)
-    return longest / DAY_US
+    is_peak = equity >= np.maximum.accumulate(np.append(initial_cash, equity))[:-1]
+    last_peak = np.maximum.accumulate(np.where(is_peak, np.arange(equity.size), 0))
+    before = np.append(0, last_peak[:-1])
+    is_counted = ~is_peak | np.append(False, ~is_peak[:-1])  # under water, or just out of it
+    return int(np.where(is_counted, ts - ts[before], 0).max()) / DAY_US
 
 
 def curve_metrics(ts: I64, equity: F64, initial_cash: float) -> dict[str, float | None]:

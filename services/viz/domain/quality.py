@@ -17,11 +17,17 @@ REASONS = {
 LISTED_DAYS = 12
 
 
-def quality(records: Sequence[Record], summary: Record, are_klines: bool = False) -> dict[str, Any]:
+def quality(
+    records: Sequence[Record],
+    summary: Record,
+    are_klines: bool = False,
+    corrections: Mapping[str, Sequence[Record]] | None = None,
+) -> dict[str, Any]:
     """Return sentences and a table about the sources.
 
-    records  one for each source file, as the download stage writes them under quality/
-    summary  the download's own account of all of them, for the days that are missing or were repaired
+    records      one for each source file, as the download stage writes them under quality/
+    summary      the download's own account of all of them, for the days that are missing or were repaired
+    corrections  its account of days that daily archives or REST put right, and of ids that are missing still
 
     Klines have no ids, and their gaps are counted in bars; the silences between trades are measured in microseconds.
     """
@@ -30,11 +36,12 @@ def quality(records: Sequence[Record], summary: Record, are_klines: bool = False
         return {"sentences": [_line(text, "bad")], "columns": COLUMNS, "rows": []}
     sentences = [
         _checksums(records),
-        _rows(records),
-        *(_kline_gaps(records) if are_klines else _trade_gaps(records)),
+        _rows(records, summary),
+        _kline_gaps(records) if are_klines else _id_gaps(records),
         *_order(records),
         *_days(summary.get("missing_days", {}), "No data at all for", "bad"),
         *_days(summary.get("repaired_days", {}), "Taken from daily files because the monthly one lacks them:", "good"),
+        *(line for symbol, account in (corrections or {}).items() for line in _corrected(symbol, account)),
     ]
     return {"sentences": sentences, "columns": COLUMNS, "rows": [_row(record, are_klines) for record in records]}
 
@@ -57,8 +64,10 @@ def _is_verified(record: Record) -> bool:
     return bool(served) and served == record.get("computed_sha256")
 
 
-def _rows(records: Sequence[Record]) -> Line:
+def _rows(records: Sequence[Record], summary: Record) -> Line:
+    """Rows of a monthly archive for which a daily one counts were read, and not kept; those of REST are kept."""
     read, kept = (sum(int(record.get(name, 0)) for record in records) for name in ("rows_read", "rows"))
+    kept = int(summary.get("rows", kept))
     totals: dict[str, int] = {}
     for record in records:
         for reason, count in record.get("dropped", {}).items():
@@ -69,15 +78,12 @@ def _rows(records: Sequence[Record]) -> Line:
     return _line(f"{plural(read, 'row')} read, {kept:,} kept; dropped: {', '.join(dropped)}.", "bad")
 
 
-def _trade_gaps(records: Sequence[Record]) -> list[Line]:
-    return [
-        _gaps(records, "id_gaps", "No id is missing between the first and the last.", _id_gap_text),
-        _gaps(records, "time_gaps", "No silence is out of keeping with the market's own rhythm.", _silence_text),
-    ]
+def _id_gaps(records: Sequence[Record]) -> Line:
+    return _gaps(records, "id_gaps", "No id is missing between the first and the last of a file.", _id_gap_text)
 
 
-def _kline_gaps(records: Sequence[Record]) -> list[Line]:
-    return [_gaps(records, "time_gaps", "No bar is missing between the first and the last.", _missing_bars_text)]
+def _kline_gaps(records: Sequence[Record]) -> Line:
+    return _gaps(records, "time_gaps", "No bar is missing between the first and the last.", _missing_bars_text)
 
 
 def _gaps(records: Sequence[Record], kind: str, none: str, text: Any) -> Line:
@@ -91,13 +97,6 @@ def _gaps(records: Sequence[Record], kind: str, none: str, text: Any) -> Line:
 
 def _id_gap_text(count: int, missing: int, longest: int) -> str:
     return f"{plural(count, 'gap')} in the ids: {missing:,} missing, {longest:,} in the longest."
-
-
-def _silence_text(count: int, _: int, longest: int) -> str:
-    return (
-        f"{plural(count, 'silence')} far longer than the day's usual pause between rows, the longest of "
-        f"{span(longest / DAY_US)}: an outage, or data that are missing."
-    )
 
 
 def _missing_bars_text(count: int, missing: int, longest: int) -> str:
@@ -116,10 +115,37 @@ def _order(records: Sequence[Record]) -> list[Line]:
 def _days(by_symbol: Mapping[str, Sequence[str]], before: str, tone: str) -> list[Line]:
     lines = []
     for symbol, days in by_symbol.items():
-        listed = ", ".join(days[:LISTED_DAYS])
-        rest = f" and {len(days) - LISTED_DAYS} more" if len(days) > LISTED_DAYS else ""
-        lines.append(_line(f"{before} {symbol}: {listed}{rest}.", tone))
+        lines.append(_line(f"{before} {symbol}: {_list(days)}.", tone))
     return lines
+
+
+def _corrected(symbol: str, account: Sequence[Record]) -> list[Line]:
+    """Tell what was put right in a symbol's days, and which ids are missing after that."""
+    lines = []
+    if other := [one for one in account if one["by"] == "daily" and one["rows_before"]]:
+        differs = {name: sum(one[name] for one in other) for name in ("only_daily", "only_monthly", "differs")}
+        text = (
+            f"{symbol}: on {plural(len(other), 'day')} the daily archive differs from the monthly one, and counts: "
+            f"{differs['only_daily']:,} rows are in the daily one alone, {differs['only_monthly']:,} in the monthly "
+            f"one alone, {differs['differs']:,} differ ({_list([one['day'] for one in other])})."
+        )
+        lines.append(_line(text, "good"))
+    by_rest = [one for one in account if one["by"] == "rest"]
+    if filled := [one for one in by_rest if one["ids_filled"]]:
+        total = sum(one["ids_filled"] for one in filled)
+        text = f"{symbol}: {plural(total, 'id')} missing from all archives came from the exchange's REST API"
+        lines.append(_line(f"{text} ({_list([one['day'] for one in filled])}).", "good"))
+    if left := [one for one in by_rest if one["ids_missing"]]:
+        total = sum(one["ids_missing"] for one in left)
+        reasons = dict.fromkeys(reason for one in left for reason in one["why"].split("; "))
+        text = f"{symbol}: {plural(total, 'id')} missing still ({_list([one['day'] for one in left])})"
+        lines.append(_line(f"{text}: {'; '.join(reasons)}.", "bad"))
+    return lines
+
+
+def _list(days: Sequence[str]) -> str:
+    rest = f" and {len(days) - LISTED_DAYS} more" if len(days) > LISTED_DAYS else ""
+    return ", ".join(days[:LISTED_DAYS]) + rest
 
 
 def _row(record: Record, are_klines: bool) -> list[dict[str, str]]:

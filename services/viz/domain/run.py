@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tickloom.contracts.probe import ProbeVerdict
 from tickloom.kernel import F64, I8, I64, Bool
 
 METRICS = (
@@ -58,7 +59,8 @@ class Trades:
     """The best trial's trades in order, arrays (n_trades,). An open trade has exit_bar -1, exit_ts -1, exit_price NaN.
 
     side +1 long, -1 short; bars are indices into the symbol's bars; prices are fills, slippage included; `pnl` is net
-    of `fees`, both quote currency.
+    of `fees` and `slippage`, all three quote currency. inside_bar says what decided a trade: "bars" alone, inside a bar
+    its "trades", or a "guess". `symbol` is told of an account of many symbols only.
     """
 
     side: I8
@@ -70,9 +72,12 @@ class Trades:
     exit_price: F64
     quantity: F64
     fees: F64
+    slippage: F64
     pnl: F64
     reason: Sequence[str]
     is_open: Bool
+    inside_bar: Sequence[str]
+    symbol: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,27 @@ class Trials:
 
 
 @dataclass(frozen=True)
+class Account:
+    """What only an account of many symbols has, at each moment at which bars close, arrays (n_rows,).
+
+    gross, net  exposures as fractions of equity; n_held: symbols with a position
+    symbols, limits  as portfolio.json of the backtest has them, see docs/portfolio.md
+    """
+
+    ts: I64
+    gross: F64
+    net: F64
+    n_held: I64
+    symbols: Sequence[Mapping[str, Any]]
+    limits: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class SymbolRun:
-    """All that is known of one symbol. `best` is the index of the best trial in `trials`."""
+    """All that is known of one symbol, or of many on one `account`.
+
+    `best` is the best trial's index in `trials`; `luck` as in docs/backtest.md.
+    """
 
     symbol: str
     bars: Bars
@@ -98,6 +122,8 @@ class SymbolRun:
     trades: Trades
     trials: Trials
     best: int
+    luck: Mapping[str, Any]
+    account: Account | None = None
 
     def metrics(self) -> dict[str, int | float | None]:
         """Return the best trial's metrics."""
@@ -124,11 +150,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """What the report is about. `steps` run from the first stage to the backtest; `quality` is one record a source."""
+    """What the report is about. `steps` run from the first stage to the backtest; `quality` is one record a source.
+
+    earlier_trials  by symbol, see VizRequest.
+    probe           what the look-ahead detector said, None of a run that was not probed
+    certificates  one a symbol and month, as the download stage writes them; none of a download of an older version
+    """
 
     symbols: Sequence[SymbolRun]
     steps: Sequence[Step]
     quality: Sequence[Mapping[str, Any]]
+    earlier_trials: Mapping[str, int]
+    certificates: Sequence[Mapping[str, Any]] = ()
+    probe: ProbeVerdict | None = None
 
     def step(self, stage: str) -> Step:
         """Return one stage of the chain. Raises KeyError for a stage that is not in it."""

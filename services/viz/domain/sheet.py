@@ -2,13 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from services.viz.domain.account import account_assumptions, account_caveats, account_fields, name_of
 from services.viz.domain.calendar import Year, day_text, monthly_returns
-from services.viz.domain.caveats import caveats
+from services.viz.domain.caveats import Caveat, caveats
+from services.viz.domain.certificate import certificates, overall, quality_caveats
 from services.viz.domain.charts import sparkline
 from services.viz.domain.costs import Costs, costs
 from services.viz.domain.curve import curve_metrics
+from services.viz.domain.inside import MODES, inside_caveats
+from services.viz.domain.kinds import kind_text
+from services.viz.domain.luck import luck
+from services.viz.domain.market import market_caveats
+from services.viz.domain.probe import probe_caveats
 from services.viz.domain.quality import quality
 from services.viz.domain.run import METRICS, Run, Step, SymbolRun
 from services.viz.domain.words import (
@@ -32,6 +40,10 @@ RULES = (
     ("short_entry", "Sell short when"),
     ("short_exit", "Buy back when"),
 )
+IMPACTS = {
+    "volume_share": "{factor:g} × (share of the bar's volume)²",
+    "square_root": "{factor:g} × volatility × √(share of the bar's volume)",
+}
 FULL_SHADE = 0.10
 """The monthly return that is coloured in full."""
 
@@ -40,11 +52,11 @@ def title(run: Run, wanted: str) -> str:
     """Return the report's name: the wanted one, or the symbols, bars and days."""
     if wanted:
         return wanted
-    return f"{_who(run)} on {bars_text(run.request('bars'))}, {_days(run)}"
+    return f"{_who(run)} on {_bars(run)}, {_days(run)}"
 
 
 def _who(run: Run) -> str:
-    names = [one.symbol for one in run.symbols]
+    names = [name_of(one) for one in run.symbols]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -55,38 +67,31 @@ def sheet(run: Run, wanted_title: str, artifact_id: str) -> Fields:
         "headline": wanted_title or _who(run),
         "id": artifact_id,
         "days": _days(run),
-        "bars": bars_text(run.request("bars")),
+        "bars": _bars(run),
         "assumptions": assumptions(run.request("backtest")),
         "symbols": [_symbol(run, one, number) for number, one in enumerate(run.symbols)],
         "steps": [_step(step) for step in run.steps],
+        "grade": overall(run.certificates),
+        "certificates": certificates(run.certificates),
         "quality": quality(
             run.quality,
             run.step("download").facts.get("quality", {}),
             are_klines=run.request("download").get("data_type") == "klines",
+            corrections=run.step("download").facts.get("corrections", {}),
         ),
         "months": MONTHS,
     }
 
 
-def bars_text(request: Mapping[str, Any]) -> str:
-    """Return the kind of bars in words."""
-    spec = request.get("spec", {})
-    match spec.get("kind"):
-        case "time":
-            return f"{spec['interval']} bars"
-        case "tick":
-            return f"tick bars of {plural(int(spec['threshold']), 'trade')}"
-        case "volume":
-            return f"volume bars of {_grouped(spec['threshold'])}"
-        case "dollar":
-            return f"dollar bars of {_grouped(spec['threshold'])}"
-        case kind:
-            return f"{kind or 'unnamed'} bars"
+def _bars(run: Run) -> str:
+    return bars_text(run.request("bars"), run.request("features").get("bars"))
 
 
-def _grouped(number: Any) -> str:
-    whole, _, rest = str(number).partition(".")
-    return f"{int(whole):,}.{rest}" if rest else f"{int(whole):,}"
+def bars_text(request: Mapping[str, Any], name: str | None = None) -> str:
+    """Return the kind of bars in words: of the only ones, or of those chosen by name."""
+    specs = request.get("specs", {})
+    spec = request.get("spec") or specs.get(name or next(iter(specs), ""), {})
+    return kind_text(spec)
 
 
 def _days(run: Run) -> str:
@@ -96,18 +101,80 @@ def _days(run: Run) -> str:
 
 
 def assumptions(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the backtest's money, costs and risk in words."""
-    sizing = request["sizing"]
-    stop = request["stop_loss_rate"]
-    return [
-        ("Initial cash", f"{signed(request['initial_cash'], 2)} for each symbol"),
+    """Return the backtest's money, costs and risk in words; what was not asked for is left out."""
+    maker, impact, shared = request["maker_rate"], request["impact"], request.get("portfolio")
+    lines: list[tuple[str, str | None]] = [
+        ("Initial cash", f"{signed(request['initial_cash'], 2)} for {'all symbols' if shared else 'each symbol'}"),
         ("Commission", f"{percent(request['commission_rate'], places=3)} of every fill"),
-        ("Slippage", f"{percent(request['slippage_rate'], places=3)} against each fill"),
-        ("Stop-loss", f"{percent(stop)} from the entry fill" if stop is not None else "none"),
-        ("Size", "all cash" if sizing["kind"] == "full_capital" else f"{percent(sizing['fraction'])} of equity"),
-        ("Fills", "at the next bar's open"),
+        ("Maker commission", None if maker is None else f"{percent(maker, places=3)} at a limit that rested"),
+        ("Slippage", f"{percent(request['slippage_rate'], places=3)} against each fill that takes"),
+        (
+            "Spread",
+            f"{percent(request['spread_rate'], places=3)}, half of it a fill" if request["spread_rate"] else None,
+        ),
+        ("Impact", None if impact is None else IMPACTS[impact["kind"]].format(factor=impact["factor"])),
+        ("Stop-loss", _stop_of(request.get("stop_loss")) or _from_entry(request["stop_loss_rate"]) or "none"),
+        ("Take-profit", _from_entry(request["take_profit_rate"])),
+        ("Trailing stop", _share(request["trailing_stop_rate"], "from the best price since the entry")),
+        *(account_assumptions(shared) if shared else [("Size", _sizing(request["sizing"]))]),
+        ("Lot step", None if request["lot_step"] is None else f"{request['lot_step']:g}"),
+        ("Least notional", signed(request["min_notional"], 2) if request["min_notional"] else None),
+        ("Leverage", f"{request['leverage']:g}\N{MULTIPLICATION SIGN}" if request["leverage"] != 1 else None),
+        ("Liquidation", _share(request["maintenance_rate"], "of the notional is left as equity")),
+        ("Entries", _entry(request["entry"])),
+        ("Latency", _latency(request.get("latency_ms", 0))),
+        ("Inside a bar", MODES[request["inside_bar"]] if _is_contested(request) else None),
         ("Best by", CATALOGUE[request["objective"]].label),
     ]
+    return [(label, text) for label, text in lines if text is not None]
+
+
+def _is_contested(request: Mapping[str, Any]) -> bool:
+    """Return whether the order of prices inside a bar can matter by these rules."""
+    both = request["take_profit_rate"] is not None or request["trailing_stop_rate"] is not None
+    return both or request["inside_bar"] == "fills"
+
+
+def _share(rate: float | None, what: str) -> str | None:
+    return None if rate is None else f"{percent(rate)} {what}"
+
+
+def _from_entry(rate: float | None) -> str | None:
+    return _share(rate, "from the entry fill")
+
+
+def _stop_of(stop: Mapping[str, Any] | None) -> str | None:
+    if stop is None:
+        return None
+    return f"{stop['multiple']:g} \N{MULTIPLICATION SIGN} {stop['column']} of the signal's bar, from the entry fill"
+
+
+def _sizing(sizing: Mapping[str, Any]) -> str:
+    match sizing["kind"]:
+        case "fixed_fraction":
+            return f"{percent(sizing['fraction'])} of equity"
+        case "fixed_notional":
+            return f"{signed(sizing['notional'], 2)} each"
+        case "volatility_target":
+            return f"for a volatility of {percent(sizing['volatility'])} a year"
+        case "risk_per_trade":
+            return f"{percent(sizing['risk'])} of equity lost at the stop"
+        case _:
+            return "all cash"
+
+
+def _latency(milliseconds: int) -> str | None:
+    """Return how late signals are acted on."""
+    if not milliseconds:
+        return None
+    return f"{milliseconds:,}\N{THIN SPACE}ms from a bar's close to the account"
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "market":
+        return "at the next bar's open"
+    bars = plural(int(entry["bars"]), "bar")
+    return f"by a limit {percent(entry['offset_rate'])} better than the close, for {bars}"
 
 
 def _symbol(run: Run, one: SymbolRun, number: int) -> Fields:
@@ -117,7 +184,8 @@ def _symbol(run: Run, one: SymbolRun, number: int) -> Fields:
     total = one.metrics()["total_return"]
     parameters = one.parameters()
     return {
-        "name": one.symbol,
+        "name": name_of(one),
+        "account": account_fields(one.account, cash) if one.account else None,
         "key": f"s{number}",
         "spark": sparkline(one.curve.equity),
         "total": show("total_return", total),
@@ -132,9 +200,42 @@ def _symbol(run: Run, one: SymbolRun, number: int) -> Fields:
         "figures": _figures(one, held),
         "metrics": _metric_rows(one, held),
         "years": _years(one, cash),
-        "costs": _costs(costs(one.trades, float(request["slippage_rate"])), cash),
-        "caveats": caveats(one, request["objective"], cash),
+        "costs": _costs(costs(one.trades), cash),
+        "caveats": [
+            *probe_caveats(run.probe),
+            *_of_the_data(run, one),
+            *(account_caveats(one.account) if one.account else []),
+            *market_caveats(one, run.request("download").get("market", "spot")),
+            *inside_caveats(_inside(run, one), one.symbol, one.metrics(), len(one.trades.side)),
+            *caveats(one, request["objective"], cash),
+        ],
+        "luck": luck(one.luck, _earlier_trials(run, one)),
     }
+
+
+def _inside(run: Run, one: SymbolRun) -> Mapping[str, Any]:
+    """Return the backtest's facts of what happened inside bars, and whether a guess would have chosen another trial."""
+    facts = run.step("backtest").facts.get("inside_bar", {})
+    told = facts.get("symbols", {}).get(one.symbol)
+    if told is None:
+        return {}
+    another = told["best_by_guess"] != one.trials.combo[one.best]
+    return {**facts, "symbols": {one.symbol: {**told, "chooses_another": another}}}
+
+
+def _earlier_trials(run: Run, one: SymbolRun) -> int:
+    """Return how many trials other searches ran on the same data; of many symbols, on the most searched of them."""
+    counts = run.earlier_trials
+    return max(counts.values(), default=0) if one.account else counts.get(one.symbol, 0)
+
+
+def _of_the_data(run: Run, one: SymbolRun) -> list[Caveat]:
+    minimum = run.request("download").get("quality", {}).get("minimum")
+    names = [str(part["symbol"]) for part in one.account.symbols] if one.account else [one.symbol]
+    found = [(name, caveat) for name in names for caveat in quality_caveats(run.certificates, name, minimum)]
+    if not one.account:
+        return [caveat for _, caveat in found]
+    return [replace(caveat, title=f"{name}: {caveat.title}") for name, caveat in found]
 
 
 def _tone(value: float | None) -> str:
@@ -144,6 +245,9 @@ def _tone(value: float | None) -> str:
 
 def _rules(request: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     rules = []
+    if strategy := request.get("strategy"):
+        of = f" of {strategy['package']}" if strategy["package"] else ""
+        rules.append(("Strategy", f"{strategy['name']}{of}, source {strategy['source'][:12]}"))
     for field, label in RULES:
         text = request.get(field)
         if text:
@@ -225,7 +329,7 @@ def _costs(spent: Costs, cash: float) -> list[Fields]:
     rows = [
         row("Result before costs", spent.gross),
         row("Commission", -spent.commission),
-        row("Slippage", -spent.slippage),
+        row("Slippage, spread, impact", -spent.slippage),
         row("Result", spent.net, strong=True),
     ]
     plain = [

@@ -1,6 +1,7 @@
 """The backtest stage over real HTTP and a real lake, behind the real signals stage."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pytest
 
 from services.backtest import job as backtest_job
+from services.backtest import remote
+from services.backtest.adapters import search
 from services.backtest.api import app
 from services.backtest.domain.metrics import Metrics
 from services.backtest.job import BacktestJob
@@ -20,6 +23,7 @@ from tests.services.signals.stages import SMAS, bars_table, events, features_art
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.signals import SignalsRequest
+from tickloom.errors import InvalidRequest
 from tickloom.http import Report
 from tickloom.lake import Lake, open_lake
 
@@ -40,8 +44,8 @@ def lake(home: Path) -> Lake:
     return open_lake()
 
 
-def signals_in(lake: Lake, **changes: Any) -> Manifest:
-    features = features_artifact(lake, {s: bars_table(n, seed=n) for s, n in BARS.items()}, SMAS)
+def signals_in(lake: Lake, market: str = "spot", **changes: Any) -> Manifest:
+    features = features_artifact(lake, {s: bars_table(n, seed=n) for s, n in BARS.items()}, SMAS, market)
     return SignalsJob(lake).run(
         stage_call("signals", SignalsRequest.model_validate(RULES | changes), features), Report()
     )
@@ -62,14 +66,60 @@ def test_a_call_over_http_tells_its_progress_and_ends_with_the_manifest(lake: La
         told = events(url, "backtest", call)
         again = events(url, "backtest", call)
     progress, last = told[:-1], told[-1]
-    assert [(e["done"], e["total"]) for e in progress] == [(0, 4), (1, 4), (2, 4), (2, 4), (3, 4), (4, 4)]
+    steps = list(dict.fromkeys((e["done"], e["total"]) for e in progress))
+    assert steps == [(done, 6) for done in range(7)]
+    assert list(dict.fromkeys(e["trials"]["done"] for e in progress if e["done"] in (0, 1, 2)))[-1] == 18
+    assert {e["trials"]["total"] for e in progress} == {18}
     assert {"backtest BTCUSDT 0-8", "backtest ETHUSDT 0-8"} <= {e["message"] for e in progress}
     assert last["event"] == "finished"
     assert again == [last]
     assert [entry["name"] for entry in last["manifest"]["files"]] == [
-        "grid.parquet", "trades/BTCUSDT.parquet", "equity/BTCUSDT.parquet", "trades/ETHUSDT.parquet",
-        "equity/ETHUSDT.parquet", "results.json",
+        "grid.parquet", "trades/BTCUSDT.parquet", "equity/BTCUSDT.parquet", "returns/BTCUSDT.parquet",
+        "luck/BTCUSDT.json", "trades/ETHUSDT.parquet", "equity/ETHUSDT.parquet", "returns/ETHUSDT.parquet",
+        "luck/ETHUSDT.json", "results.json",
     ]  # fmt: skip
+
+
+def test_the_running_best_is_the_best_of_the_trials_that_are_finished(lake: Lake, signals: Manifest) -> None:
+    told: list[Any] = []
+    manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report(told.append))
+    assert told[0].best is None
+    grid = frame(lake, manifest, "grid.parquet")
+    for event in told:
+        if event.trials.done in (9, 18):  # a symbol's batch, or both
+            rows = grid.iloc[: event.trials.done]
+            best = rows.loc[rows["sharpe_ratio"].idxmax()]
+            assert event.best.model_dump() == {
+                "symbol": best["symbol"], "parameters": {"fast": best["fast"], "slow": best["slow"]},
+                "objective": "sharpe_ratio", "value": best["sharpe_ratio"],
+            }  # fmt: skip
+    assert {event.trials.done for event in told} >= {0, 9, 18}
+
+
+def test_trials_are_told_of_while_their_batch_is_at_work(
+    lake: Lake, signals: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "PERIOD_S", 0.005)
+    told: list[Any] = []
+    seen = threading.Event()
+    real = remote.run_trial
+
+    def patient(*args: Any) -> Any:  # the fifth trial waits until the first four were told of
+        if args[1] == 4:
+            assert seen.wait(20)
+        return real(*args)
+
+    def tell(event: Any) -> None:
+        told.append(event)
+        if event.done == 0 and event.trials.done == 4:
+            seen.set()
+
+    monkeypatch.setattr(remote, "run_trial", patient)
+    BacktestJob().run(stage_call("backtest", request(), signals), Report(tell))
+    within = next(event for event in told if event.trials.done == 4)
+    assert within.best is not None
+    assert within.seconds_left is not None
+    assert [event.trials.done for event in told] == sorted(event.trials.done for event in told)
 
 
 def test_the_grid_has_a_row_per_symbol_and_trial_with_parameters_and_metrics(lake: Lake, signals: Manifest) -> None:
@@ -181,6 +231,19 @@ def test_the_bytes_do_not_depend_on_where_or_in_how_many_attempts_the_work_is_do
     assert files_of(manifest) == PINNED
 
 
+def test_m13_a_symbol_more_changes_no_byte_of_another_symbols_results(lake: Lake) -> None:
+    def backtested(symbols: list[str]) -> dict[str, str]:
+        bars = {symbol: bars_table(BARS[symbol], seed=BARS[symbol]) for symbol in symbols}
+        features = features_artifact(lake, bars, SMAS)
+        masks = SignalsJob(lake).run(stage_call("signals", SignalsRequest.model_validate(RULES), features), Report())
+        return files_of(BacktestJob(lake).run(stage_call("backtest", request(), masks), Report()))
+
+    alone, together = backtested(["BTCUSDT"]), backtested(["BTCUSDT", "ETHUSDT"])
+    own = {name: sha for name, sha in alone.items() if "BTCUSDT" in name}
+    assert len(own) == 4
+    assert own.items() <= together.items()
+
+
 def test_the_results_do_not_depend_on_the_size_of_a_batch(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = BacktestJob().run(stage_call("backtest", request(), signals_in(lake)), Report())
     other = Lake(str(lake.url) + "-other")
@@ -210,6 +273,65 @@ def test_an_undefined_objective_everywhere_is_a_warning_and_the_first_trial(lake
     assert any("sharpe_ratio is undefined" in warning for warning in told[-1].warnings)
     assert frame(lake, manifest, "grid.parquet")["sharpe_ratio"].isna().all()
     assert lake.read_table(lake.entry(manifest, "trades/BTCUSDT.parquet")).num_rows == 0
+
+
+def test_options_of_the_venue_reach_the_engine_and_refused_entries_are_a_warning(lake: Lake, signals: Manifest) -> None:
+    options = {
+        "entry": {"kind": "limit", "offset_rate": 0.001, "bars": 3}, "take_profit_rate": 0.01, "maker_rate": 0.0002,
+        "trailing_stop_rate": 0.02, "impact": {"kind": "square_root"}, "spread_rate": 0.0002, "lot_step": 0.001,
+        "sizing": {"kind": "risk_per_trade", "risk": 0.01}, "leverage": 5.0, "maintenance_rate": 0.01,
+        "min_notional": 100.0,
+    }  # fmt: skip
+    told: list[Any] = []
+    manifest = BacktestJob().run(stage_call("backtest", request(**options), signals), Report(told.append))
+    trades = frame(lake, manifest, "trades/BTCUSDT.parquet")
+    assert "target" in set(trades["reason"])
+    assert (trades["quantity"] * trades["entry_price"] >= 100).all()
+    np.testing.assert_allclose(trades["quantity"] / 0.001, np.round(trades["quantity"] / 0.001), atol=1e-6)
+    closes = frame(lake, lake.ancestor(signals, "features"), "BTCUSDT.parquet")["ts_close"].to_numpy()
+    assert np.isin(trades["entry_ts"], closes).any()
+    assert not told[-1].warnings
+    BacktestJob().run(stage_call("backtest", request(**options | {"min_notional": 1e9}), signals), Report(told.append))
+    assert any("entries of the best trial were refused" in warning for warning in told[-1].warnings)
+
+
+def test_a_stop_is_read_from_the_features_at_the_bar_of_the_signal(lake: Lake, signals: Manifest) -> None:
+    stop = {"kind": "feature", "column": "sma_8", "multiple": 0.001}
+    body = request(stop_loss_rate=None, stop_loss=stop, slippage_rate=0.0)
+    manifest = BacktestJob().run(stage_call("backtest", body, signals), Report())
+    trades = frame(lake, manifest, "trades/BTCUSDT.parquet")
+    features = frame(lake, lake.ancestor(signals, "features"), "BTCUSDT.parquet")
+    stopped = trades[trades["reason"] == "stop"]
+    at, left = stopped["entry_bar"].to_numpy() - 1, features.iloc[stopped["exit_bar"].astype(int)]
+    level = stopped["entry_price"].to_numpy() - stopped["side"].to_numpy() * (0.001 * features["sma_8"].to_numpy()[at])
+    long = stopped["side"].to_numpy() > 0
+    opened = left["open"].to_numpy()
+    expected = np.where(long, np.minimum(level, opened), np.maximum(level, opened))
+    np.testing.assert_array_equal(stopped["exit_price"].to_numpy(), expected)
+    assert len(stopped) > 10
+
+
+def test_a_stop_by_a_column_that_the_features_do_not_have_is_a_named_problem(lake: Lake, signals: Manifest) -> None:
+    body = request(stop_loss_rate=None, stop_loss={"column": "sma_9"})
+    detail = failed(lake, stage_call("backtest", body, signals))["detail"]
+    assert "stop_loss.column" in detail
+    assert "do not make sma_9; did you mean sma_8" in detail
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"stop_loss_rate": 0.02, "stop_loss": {"column": "atr_14"}}, "one stop-loss"),
+        ({"sizing": {"kind": "risk_per_trade", "risk": 0.01}}, "stop_loss_rate"),
+        ({"leverage": 3.0}, "maintenance_rate"),
+        ({"leverage": 20.0, "maintenance_rate": 0.05}, "liquidated at once"),
+        ({"entry": {"kind": "limit", "offset_rate": 0.1, "bars": 0}}, "bars"),
+        ({"take_profit_rate": 0.0}, "take_profit"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(body: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        BacktestRequest.model_validate(body)
 
 
 def failed(lake: Lake, call: Any) -> dict[str, Any]:
@@ -269,3 +391,21 @@ def test_parts_kept_for_other_prices_signals_or_rules_are_not_taken(
     second = made(lake, seed, rule, stop)
     assert files_of(second)["equity/BTCUSDT.parquet"] != files_of(first)["equity/BTCUSDT.parquet"]
     assert second == made(Lake(lake.url + "-empty"), seed, rule, stop)
+
+
+def test_impact_needs_volumes_of_the_base_and_those_of_coinm_are_contracts(lake: Lake) -> None:
+    call = stage_call("backtest", request(impact={"kind": "square_root"}), signals_in(lake, market="coinm"))
+    with pytest.raises(InvalidRequest, match=r"impact: volumes of COIN-M are numbers of contracts"):
+        BacktestJob().run(call, Report())
+
+
+def test_m21_latency_moves_every_fill_to_a_later_open(lake: Lake) -> None:
+    """Bars of an hour: what is late by a millisecond waits for one more hour, by two hours and one for three."""
+    signals = signals_in(lake, short_entry=None, short_exit=None, parameters={"fast": [2], "slow": [8]})
+    entries = {}
+    for latency_ms in (0, 1, 7_200_001):
+        asked = request(latency_ms=latency_ms, stop_loss_rate=None)
+        made = BacktestJob().run(stage_call("backtest", asked, signals), Report())
+        entries[latency_ms] = frame(lake, made, "trades/BTCUSDT.parquet")["entry_bar"].to_numpy()[:10]
+    np.testing.assert_array_equal(entries[1], entries[0] + 1)
+    np.testing.assert_array_equal(entries[7_200_001], entries[0] + 3)

@@ -10,14 +10,16 @@ from services.backtest.domain.metrics import Metrics, buy_and_hold_return, metri
 from services.backtest.domain.prices import checked_prices
 from services.backtest.domain.selection import best_trial
 from services.backtest.kernels.engine import run_full, run_summary
-from services.backtest.kernels.types import OPEN, Prices, Rules
+from services.backtest.kernels.types import OPEN, Prices
 from services.features.kernels.ema import ema
 from services.features.kernels.rolling import sma
 from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules as SignalRules
 from tests.naive import backtest as naive
+from tests.services.backtest.markets import changes
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.kernel import I8
+from tickloom.strategy.rules import Rules
 
 FAST, SLOW = [5, 8, 10, 12, 15, 20, 25, 30], [40, 50, 60, 80, 100, 120, 150, 200]
 RULES = Rules(initial_cash=10_000.0, fraction=1.0, commission_rate=0.001, slippage_rate=0.0005, stop_loss_rate=0.02)
@@ -51,7 +53,7 @@ def masks(prices: Prices) -> list[I8]:
 @pytest.fixture(scope="module")
 def trials(prices: Prices, masks: list[I8]) -> list[Metrics]:
     benchmark = buy_and_hold_return(prices, RULES)
-    return [metrics(prices, RULES, *run_summary(prices, mask, RULES), benchmark) for mask in masks]
+    return [metrics(prices, RULES, *run_summary(prices, changes(mask), RULES), benchmark) for mask in masks]
 
 
 def test_the_signals_are_those_of_plain_numpy(prices: Prices, masks: list[I8]) -> None:
@@ -94,7 +96,7 @@ def test_the_best_trial_of_the_year_equals_the_twin_in_decimals(
     bars = list(zip(*(column.tolist() for column in prices[:4]), strict=True))
     with naive.decimals():
         twin = naive.run(bars, masks[best].tolist(), RULES._asdict())
-    _, _, curve, trades = run_full(prices, masks[best], RULES)
+    _, _, curve, trades = run_full(prices, changes(masks[best]), RULES)
     assert trades.entry_bar.tolist() == [trade["entry_bar"] for trade in twin.trades]
     assert trades.exit_bar.tolist() == [trade["exit_bar"] for trade in twin.trades]
     np.testing.assert_allclose(trades.pnl, [float(trade["pnl"]) for trade in twin.trades], rtol=1e-9)
@@ -103,7 +105,7 @@ def test_the_best_trial_of_the_year_equals_the_twin_in_decimals(
 
 def test_every_trial_keeps_its_books(prices: Prices, masks: list[I8]) -> None:
     for mask in masks[::7]:
-        outcome, _, curve, trades = run_full(prices, mask, RULES)
+        outcome, _, curve, trades = run_full(prices, changes(mask), RULES)
         assert (trades.exit_bar[trades.reason != OPEN] >= trades.entry_bar[trades.reason != OPEN]).all()
         assert trades.pnl.sum() == pytest.approx(outcome.equity - 10_000, abs=1e-6)
         np.testing.assert_array_equal(curve.cash + curve.position * prices.close, curve.equity)

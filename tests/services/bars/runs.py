@@ -1,5 +1,7 @@
 """Bars from request to manifest, in this process, over artifacts that the download stage made."""
 
+import random
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,14 @@ def call_of(source: Manifest, **spec: Any) -> StageCall:
     return _call("bars", bars.VERSION, bars.BarsRequest.model_validate({"spec": spec}), source.id)
 
 
+def call_of_several(source: Manifest, specs: dict[str, dict[str, Any]]) -> StageCall:
+    return _call("bars", bars.VERSION, bars.BarsRequest.model_validate({"specs": specs}), source.id)
+
+
+def run_several(source: Manifest, specs: dict[str, dict[str, Any]], told: list[Progress] | None = None) -> Manifest:
+    return BarsJob().run(call_of_several(source, specs), Report(None if told is None else told.append))
+
+
 def run(source: Manifest, told: list[Progress] | None = None, **spec: Any) -> Manifest:
     return BarsJob().run(call_of(source, **spec), Report(None if told is None else told.append))
 
@@ -47,3 +57,15 @@ def write_trades(folder: Path, symbol: str, rows: list[tuple[int, int, str, str,
     lines = [f"{i},{price},{quantity},0,{ts},{maker},True\n" for i, ts, price, quantity, maker in rows]
     (folder / f"{symbol}.csv").write_text("".join(lines))
     return {symbol: f"{symbol}.csv"}
+
+
+def drawn_trades(
+    rng: random.Random, days: Iterable[list[int]], drawn: Callable[[int], tuple[str, str]]
+) -> list[tuple[int, int, str, str, bool]]:
+    """Return trades as `write_trades` takes them: `days` holds the times of each, `drawn` gives price and quantity."""
+    rows: list[tuple[int, int, str, str, bool]] = []
+    for day, times in enumerate(days):
+        for ts in times:
+            price, quantity = drawn(day)
+            rows.append((len(rows), T0 + day * DAY_US + ts, price, quantity, rng.random() < 0.5))
+    return rows

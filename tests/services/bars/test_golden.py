@@ -25,15 +25,6 @@ BTC = ("BTCUSDT-trades-2024-08-08", "BTCUSDT-trades-2024-08-09")
 EMINI = "expected/mlfinpy/imbalance_sample_data_small.csv.gz"
 
 
-@pytest.fixture
-def imports(tmp_path, home, monkeypatch):
-    folder = tmp_path / "imports"
-    folder.mkdir()
-    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
-    settings.cache_clear()
-    return folder
-
-
 def table(shared_data, name):
     folder = shared_data / "expected" / "peer_mlfinpy_0.1.2"
     listed = {entry["file"].rpartition("/")[2] for entry in json.loads((folder / "index.json").read_text())}

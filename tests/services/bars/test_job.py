@@ -1,14 +1,19 @@
 """The bars stage over artifacts of the download stage, in a real lake."""
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from services.bars import job
-from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, write_trades
+from services.bars import job, remote
+from services.bars.adapters.partitions import load_trades
+from services.bars.domain import summary
+from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, run_several, write_trades
+from tickloom.contracts.bars import bars_of
 from tickloom.errors import ExactnessLost, InvalidRequest, StageCancelled, UnknownArtifact
+from tickloom.fanout import Place, fold_chains
 from tickloom.http import Report
 from tickloom.lake import open_lake
 from tickloom.settings import settings
@@ -19,23 +24,14 @@ SPECS = [
     {"kind": "dollar", "threshold": 1000},
     {"kind": "time", "interval": "1h"},
     {"kind": "volume", "threshold": "9.5", "excess": "carry"},
-    {"kind": "dollar", "threshold": 70, "excess": "split", "reset": "daily"},
+    {"kind": "dollar", "threshold": 70, "excess": "split", "reset": "daily", "microstructure": True},
     {"kind": "tick_imbalance", "expected_trades": 9, "trades_window": 50},
     {"kind": "dollar_run", "expected_trades": 9, "reset": "daily"},
     {"kind": "range", "size": 12},
     {"kind": "renko", "size": 2},
+    {"kind": "dollar", "target_bars_per_day": 9, "target_days": 2},
 ]
 SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
-
-
-@pytest.fixture
-def imports(tmp_path, home, monkeypatch):
-    folder = tmp_path / "imports"
-    folder.mkdir()
-    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
-    monkeypatch.setenv("TICKLOOM_CPUS", "2")
-    settings.cache_clear()
-    return folder
 
 
 def made(seed, days=7, per_day=120):
@@ -97,6 +93,112 @@ def test_c1_a_longer_range_has_the_same_bars_at_its_beginning_and_builds_only_th
         assert [entry for entry in many.files if entry.name in names] == list(few.files)
 
 
+NAMED = {f"s{number}": spec for number, spec in enumerate(SPECS)}
+
+
+def in_another_lake(monkeypatch, folder):
+    monkeypatch.setenv("TICKLOOM_HOME", str(folder))
+    settings.cache_clear()
+    return imported(data_type="trades", files={"AAA": "AAA.csv", "BBB": "BBB.csv"})
+
+
+def test_several_kinds_in_one_artifact_are_those_of_an_artifact_each(source, monkeypatch, tmp_path):
+    several = run_several(source, NAMED)
+    again = in_another_lake(monkeypatch, tmp_path / "other")
+    for name, spec in NAMED.items():
+        alone, chosen = run(again, **spec), bars_of(several, name)
+        assert (chosen.files, chosen.facts) == (alone.files, alone.facts)
+    assert {entry.name.split("/")[0] for entry in several.files} == set(NAMED)
+
+
+def test_one_decode_feeds_every_kind_and_none_what_is_there(source, monkeypatch):
+    read = []
+
+    def load(lake, entry, scales, **options):
+        read.append(entry.name)
+        return load_trades(lake, entry, scales, **options)
+
+    monkeypatch.setattr(remote, "load_trades", load)
+    told = []
+    run_several(source, {name: NAMED[name] for name in ("s0", "s1", "s6")}, told)
+    assert sorted(read) == sorted(entry.name for entry in source.files if entry.rows)
+    assert (told[-1].done, told[-1].total, told[-1].rows) == (10, 10, len(made(1)) + len(made(2, days=3)))
+    read.clear()
+    run(source, **NAMED["s1"])  # under another name, in another artifact
+    run_several(source, {"a": NAMED["s0"], "b": NAMED["s6"]})
+    assert read == []
+
+
+def test_one_of_several_kinds_is_chosen_by_name(source):
+    several = run_several(source, {"ticks": SPECS[0], "hours": SPECS[3]})
+    assert bars_of(several, "hours").facts["kind"] == "time"
+    only = run_several(source, {"ticks": SPECS[0]})
+    assert bars_of(only, None).files == bars_of(several, "ticks").files
+    with pytest.raises(ValueError, match=r"choose one by name: hours, ticks$"):
+        bars_of(several, None)
+    with pytest.raises(ValueError, match=r"none of them is called 'days': hours, ticks$"):
+        bars_of(several, "days")
+    with pytest.raises(ValueError, match="without a name: leave 'ticks' out"):
+        bars_of(run(source, **SPECS[0]), "ticks")
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """There is room for many tasks, and they can be given what others kept; they run here, in any order."""
+
+    def here(function):
+        def call(*args, **options):
+            return function(*args, **{**options, "small": True})
+
+        return call
+
+    monkeypatch.setattr(job, "SMALL_ROWS", 0)
+    monkeypatch.setattr(job, "BATCH_ROWS", 200)  # days of 120 trades: one each
+    monkeypatch.setattr(job, "place", lambda _: Place(8, keeps=True))
+    monkeypatch.setattr(job, "map_unordered", here(job.map_unordered))
+    monkeypatch.setattr(job, "fold_chains", lambda chains, *args, **options: backwards(chains, *args, **options))
+
+
+def backwards(chains, step, **_):
+    """Run the last chain first: what is built side by side does not wait for what is before it."""
+    for index, chain in reversed(list(enumerate(chains))):
+        for _, result in fold_chains([chain], step, small=True):
+            yield index, result
+
+
+def test_c2_days_that_do_not_wait_for_each_other_make_the_same_bytes(source, monkeypatch, tmp_path, request):
+    folded = run_several(source, NAMED)
+    again = in_another_lake(monkeypatch, tmp_path / "other")
+    request.getfixturevalue("wide")
+    built = []
+    monkeypatch.setattr(job, "fold", lambda *args: built.append(args[2:4]) or remote.fold(*args))
+    assert run_several(again, NAMED) == folded
+    waited = [before.keys() for days, before in built if days[0].name == "AAA/2024-01-11.parquet"]
+    ahead = {
+        name for name, spec in NAMED.items() if "tick_" not in spec["kind"] and spec["kind"] not in ("range", "renko")
+    }
+    assert sorted(map(sorted, waited)) == [sorted(ahead), sorted(set(NAMED) - ahead)]
+
+
+def test_c2_a_longer_range_reads_only_its_new_days_wherever_it_runs(source, wide, monkeypatch):
+    short = imported(data_type="trades", files={"AAA": "AAA.csv"}, start_date="2024-01-05", end_date="2024-01-07")
+    whole, read = imported(data_type="trades", files={"AAA": "AAA.csv"}), []
+    few = run_several(short, NAMED)
+    monkeypatch.setattr(remote, "load_trades", lambda *args, **_: read.append(args[1].name) or load_trades(*args))
+    many = run_several(whole, NAMED)
+    assert sorted(read) == [f"AAA/2024-01-{day:02}.parquet" for day in (8, 9, 10, 11)]
+    names = {entry.name for entry in few.files}
+    assert [entry for entry in many.files if entry.name in names] == list(few.files)
+
+
+def test_a_day_that_does_not_continue_the_one_before_it_is_not_published(source, wide, monkeypatch):
+    ahead = job.composed
+    monkeypatch.setattr(job, "composed", lambda *args: replace(ahead(*args), latest=1))
+    with pytest.raises(summary.NotContinued, match=r"AAA: the bars of AAA/2024-01-06\.parquet"):
+        run(source, kind="volume", threshold="9.5")
+    assert open_lake().find(call_of(source, kind="volume", threshold="9.5").artifact_id) is None
+
+
 def test_days_with_other_decimals_are_joined_on_the_finest(source):
     bars = run(source, kind="tick", threshold=17)
     facts = bars.facts["symbols"]["AAA"]
@@ -156,15 +258,15 @@ def test_progress_counts_days_and_trades(source):
 
 def test_an_artifact_that_exists_is_the_answer_and_quality_travels_with_it(source, monkeypatch):
     first = run(source, kind="tick", threshold=17)
-    monkeypatch.setattr(job, "_run", None)
+    monkeypatch.setattr(job, "_Run", None)
     assert run(source, kind="tick", threshold=17) == first
     assert first.facts["quality"] == source.facts["quality"]
 
 
 def test_bars_that_do_not_hold_what_the_trades_held_are_not_published(source, monkeypatch):
-    added = job._added
-    monkeypatch.setattr(job, "_added", lambda rows: {name: value + 1 for name, value in added(rows).items()})
-    with pytest.raises(job.NotConserved, match="volume of the source is"):
+    added = summary.added
+    monkeypatch.setattr(summary, "added", lambda rows: {name: value + 1 for name, value in added(rows).items()})
+    with pytest.raises(summary.NotConserved, match="volume of the source is"):
         run(source, kind="tick", threshold=17)
     assert open_lake().find(call_of(source, kind="tick", threshold=17).artifact_id) is None
 
@@ -221,3 +323,23 @@ def test_klines_of_the_same_interval_stay_as_they_are(imports):
 def test_what_cannot_be_made_of_klines_is_refused(imports, spec, reason):
     with pytest.raises(InvalidRequest, match=reason):
         run(klines(imports), **spec)
+
+
+def test_days_on_different_scales_join_exactly(imports):
+    prices = [["100", "7"], ["100.25", "99.125"], ["0.00000001", "3"]]
+    amounts = [["1", "2.5"], ["0.00001", "4"], ["3", "0.125"]]
+    rows, pairs = [], []
+    for day in range(3):
+        for n in range(2):
+            price, quantity = prices[day][n], amounts[day][n]
+            pairs.append((Decimal(price), Decimal(quantity)))
+            rows.append((10 * day + n, T0 + day * DAY_US + n, price, quantity, bool(n)))
+    source = imported(symbols=["BTCUSDT"], data_type="trades", files=write_trades(imports, "BTCUSDT", rows))
+    scales = [(e.facts["price_scale"], e.facts["quantity_scale"]) for e in source.under("BTCUSDT/")]
+    assert scales == [(0, 1), (3, 5), (8, 3)]
+    made = columns(run(source, kind="tick", threshold=2), "BTCUSDT")
+    for bar in range(3):
+        both = pairs[2 * bar : 2 * bar + 2]
+        assert made["volume"][bar] == sum(quantity for _, quantity in both)
+        assert made["notional"][bar] == sum(price * quantity for price, quantity in both)
+        assert (made["open"][bar], made["close"][bar]) == (both[0][0], both[1][0])

@@ -9,6 +9,7 @@ import uvicorn
 
 from exchange_sim.app import create_app
 from exchange_sim.config import SimSettings
+from tests.services.download.counted import Counted, counted_exchange
 from tests.services.download.runs import Stage
 from tests.services.serving import served
 from tickloom.settings import settings
@@ -27,6 +28,13 @@ def real_exchange(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -
     """The same, with the dataset `real`: archives of real trades."""
     mounts = {"real": shared_data / "trades" / "vision_layout"}
     yield from _serve(SimSettings(tmp_path_factory.mktemp("sim"), mounts, quiet=True, today=lambda: date(2026, 1, 1)))
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Counted]:
+    """An exchange of the test's own, which records what it is asked for."""
+    with counted_exchange(tmp_path / "counted") as counted:
+        yield counted
 
 
 @pytest.fixture

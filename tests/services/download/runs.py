@@ -1,11 +1,12 @@
 """A download from request to manifest, in this process."""
 
+import json
 from typing import Any
 
 from services.download.adapters.fetch import Patience
 from services.download.job import DownloadJob
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.download import VERSION, DownloadRequest
+from tickloom.contracts.download import CERTIFICATES, VERSION, DownloadRequest
 from tickloom.contracts.events import Progress, StageCall
 from tickloom.http import Report
 from tickloom.identity import artifact_id
@@ -36,7 +37,19 @@ class Stage:
     def sim(self, fault: str = "", start: str = "2024-01-05", end: str = "", **fields: Any) -> Manifest:
         dataset = f"{SMALL},{fault}" if fault else SMALL
         whole = {"symbols": ["BTCUSDT"], "start_date": start, "end_date": end or start, "dataset": dataset} | fields
+        whole = {"quality": {"klines": False}} | whole  # for speed: test_klines.py has the comparison
         return self.run(venue="sim", **whole)
+
+    def certificates(self, manifest: Manifest) -> list[dict[str, Any]]:
+        """Return the quality certificates of a run."""
+        found: list[dict[str, Any]] = json.loads(self.lake.read_bytes(self.lake.entry(manifest, CERTIFICATES)))
+        return found
+
+    def record(self, manifest: Manifest) -> dict[str, Any]:
+        """Return the quality record of the first source of a run."""
+        entry = next(e for e in manifest.under("quality/") if e.name != CERTIFICATES)
+        found: dict[str, Any] = json.loads(self.lake.read_bytes(entry))
+        return found
 
 
 def partitions(manifest: Manifest) -> dict[str, str]:

@@ -28,7 +28,8 @@ def test_a_download_tells_its_progress_and_ends_with_its_manifest(url, stage):
         venue="sim", symbols=["BTCUSDT"], start_date="2024-01-05", end_date="2024-01-06", dataset="trades_per_day=300"
     )
     got = events(url, call)
-    assert [e["event"] for e in got if e["event"] != "alive"] == ["progress", "progress", "finished"]
+    told = [e["event"] for e in got if e["event"] != "alive"]
+    assert (set(told[:-1]), told[-1]) == ({"progress"}, "finished")  # how often it is told is a matter of time
     manifest = got[-1]["manifest"]
     assert manifest["id"] == call.artifact_id
     assert stage.lake.manifest(call.artifact_id).canonical() == manifest

@@ -16,15 +16,6 @@ from tickloom.settings import settings
 
 
 @pytest.fixture
-def imports(tmp_path, home, monkeypatch):
-    folder = tmp_path / "imports"
-    folder.mkdir()
-    monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(folder))
-    settings.cache_clear()
-    return folder
-
-
-@pytest.fixture
 def real(shared_data, home, monkeypatch):
     monkeypatch.setenv("TICKLOOM_IMPORT_DIR", str(shared_data))
     settings.cache_clear()

@@ -21,6 +21,7 @@ EVERY_FEATURE = FeaturesRequest.model_validate(
             {"name": "rsi", "timeperiod": 14},
             {"name": "atr", "timeperiod": 14},
             {"name": "bbands", "timeperiod": 20, "nbdevup": 2.0, "nbdevdn": 1.5},
+            {"name": "donchian", "timeperiod": [1, 20]},
             {"name": "log_return", "timeperiod": [1, 3]},
             {"name": "volatility", "timeperiod": 10},
             {"name": "mom", "timeperiod": 4},

@@ -175,7 +175,7 @@ def test_a_symbol_with_too_few_bars_gets_empty_columns_and_a_warning(lake: Lake)
     assert out["sma_20"].null_count == out["rsi_14"].null_count == 14
     assert out["ema_12"].null_count == 11
     (warning,) = seen[-1].warnings
-    names = "sma_20, rsi_14, atr_14, bbands_upper_20, bbands_middle_20 and 2 more"
+    names = "sma_20, rsi_14, atr_14, bbands_upper_20, bbands_middle_20 and 5 more"
     assert warning == f"BTCUSDT has 14 bars, too few for any value of {names}"
 
 
@@ -265,3 +265,14 @@ def test_eight_threads_that_ask_at_once_get_one_answer(lake: Lake) -> None:
         thread.join(60)
     assert len(made) == 8
     assert all(one == made[0] for one in made)
+
+
+def test_of_several_kinds_of_bars_one_is_chosen_by_name(lake: Lake) -> None:
+    tables = {"fast/BTCUSDT/1.parquet": bar_table(300), "slow/BTCUSDT/1.parquet": bar_table(200, 1)}
+    facts = {"bars": {name: {"kind": "tick", "symbols": {"BTCUSDT": {}}} for name in ("fast", "slow")}}
+    several = put_bars(lake, tables, facts=facts)
+    alone = put_bars(lake, {"BTCUSDT/1.parquet": tables["slow/BTCUSDT/1.parquet"]})
+    chosen = run(lake, several, EVERY_FEATURE.model_copy(update={"bars": "slow"}))
+    assert table_of(lake, chosen).equals(table_of(lake, run(lake, alone)))
+    with pytest.raises(InvalidRequest, match="choose one by name: fast, slow"):
+        run(lake, several)

@@ -46,16 +46,23 @@ def bars_table(n_bars: int, seed: int = 0, bar_us: int = HOUR_US) -> pa.Table:
     )
 
 
-def features_artifact(lake: Lake, bars: dict[str, pa.Table], request: FeaturesRequest) -> Manifest:
-    """Store features computed over `bars` as the features stage stores them."""
+def features_artifact(
+    lake: Lake, bars: dict[str, pa.Table], request: FeaturesRequest, market: str = "spot"
+) -> Manifest:
+    """Store features computed over `bars` as the features stage stores them, on top of a download of that market."""
+    facts = {"market": market}
+    source = lake.put_manifest(
+        Manifest(id=digest(facts), stage="download", version=1, request={}, inputs=(), files=(), facts=facts)
+    )
     entries = []
     for symbol, table in bars.items():
         features, lengths = with_features(symbol, table, request)
         entries.append(lake.add_table(f"{symbol}.parquet", features, facts={"symbol": symbol, **lengths}))
-    identity = digest([entry.sha256 for entry in entries])
+    identity = digest([market, *(entry.sha256 for entry in entries)])
     manifest = Manifest(
-        id=identity, stage="features", version=1, request=request.canonical(), inputs=(), files=tuple(entries)
-    )
+        id=identity, stage="features", version=1, request=request.canonical(), inputs=(source.id,),
+        files=tuple(entries),
+    )  # fmt: skip
     return lake.put_manifest(manifest)
 
 

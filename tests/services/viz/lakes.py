@@ -1,7 +1,7 @@
 """A lake with a finished run in it: bars and signals made here, traded by the real backtest stage."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
+from tickloom.contracts.stages import VERSIONS
 from tickloom.contracts.viz import VizRequest
 from tickloom.http import Report
-from tickloom.identity import artifact_id
+from tickloom.identity import artifact_id, digest
 from tickloom.lake import Lake, decimals
 
 DAY_US = 86_400_000_000
@@ -69,6 +70,7 @@ class Setting:
     spec: Mapping[str, Any] = field(default_factory=lambda: {"kind": "dollar", "threshold": "1000000"})
     shorts: bool = False
     quality: Sequence[Mapping[str, Any]] = ()
+    certificates: Sequence[Mapping[str, Any]] | None = None
     rule: str = "sma_{fast} > sma_{slow}"
 
 
@@ -112,6 +114,38 @@ def record(source: str, n_read: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def certificate(symbol: str, month: str, grade: str = "A", **changes: Any) -> dict[str, Any]:
+    """Return a certificate as the download stage writes it; a bad one misses ids."""
+    reason = "9 ids are missing, 0.75 % of all." if grade != "A" else "The ids run on without a gap."
+    missing = 9 if grade != "A" else 0
+    checks = [
+        {"name": "days", "grade": "A", "verdict": "passed", "text": "All are there.", "numbers": {"missing": 0}},
+        {"name": "ids", "grade": grade, "verdict": "passed", "text": reason, "numbers": {"missing": missing}},
+        {
+            "name": "silences", "grade": "A", "verdict": "passed", "text": "No silence.",
+            "numbers": {"silent_minutes": 0, "halted_minutes": 12},
+        },
+        {"name": "klines", "grade": "A", "verdict": "not checked", "text": "Not compared.", "numbers": {}},
+    ]  # fmt: skip
+    return {
+        "symbol": symbol,
+        "month": month,
+        "grade": grade,
+        "rows": 120_000,
+        "reasons": [reason] if grade != "A" else [],
+        "checks": checks,
+        "days": {},
+    } | changes
+
+
+def graded_file(lake: Lake, setting: "Setting", symbols: Sequence[str]) -> list[Any]:
+    """Return the file of certificates: those of the setting, or an A for each month."""
+    made = setting.certificates
+    if made is None:
+        made = [certificate(symbol, month) for symbol in symbols for month in ("2022-01", "2022-02", "2022-03")]
+    return [lake.add_bytes("quality/certificates.json", orjson.dumps(made))] if made else []
+
+
 class Builder:
     """Puts one artifact a stage into a lake, each made from the one before it."""
 
@@ -133,11 +167,15 @@ class Builder:
         records = setting.quality or [
             record(f"{s}-aggTrades-2022-01.zip", 120_000 + 7 * i) for i, s in enumerate(symbols)
         ]
+        of = digest([asdict(market) for market in setting.markets])[:12]  # other prices are other data
         download = self.put(
             "download",
-            {"symbols": symbols, "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"},
+            {"symbols": symbols, "start_date": "2022-01", "end_date": "2022-03", "venue": "sim", "dataset": of},
             (),
-            [lake.add_bytes(f"quality/{i}.json", orjson.dumps(one)) for i, one in enumerate(records)],
+            [
+                *(lake.add_bytes(f"quality/{i}.json", orjson.dumps(one)) for i, one in enumerate(records)),
+                *graded_file(lake, setting, symbols),
+            ],
             {"quality": {"missing_days": {}, "repaired_days": {}}},
         )
         columns = {market.symbol: market.columns() for market in setting.markets}
@@ -161,7 +199,9 @@ class Builder:
         signals = self.put("signals", request, (features.id,), self.signals(columns, setting))
         account = BacktestRequest.model_validate(dict(setting.account)).canonical()
         call = StageCall(
-            artifact_id=artifact_id("backtest", 1, account, (signals.id,)), request=account, inputs=(signals.id,)
+            artifact_id=artifact_id("backtest", VERSIONS["backtest"], account, (signals.id,)),
+            request=account,
+            inputs=(signals.id,),
         )
         return BacktestJob(lake).run(call, Report())
 
@@ -203,7 +243,9 @@ def priced(columns: Mapping[str, np.ndarray]) -> pa.Table:
 def viz_call(backtest: Manifest, **request: Any) -> StageCall:
     """Return the work order for a report of `backtest`."""
     wanted = VizRequest.model_validate(request).canonical()
-    return StageCall(artifact_id=artifact_id("viz", 1, wanted, (backtest.id,)), request=wanted, inputs=(backtest.id,))
+    return StageCall(
+        artifact_id=artifact_id("viz", VERSIONS["viz"], wanted, (backtest.id,)), request=wanted, inputs=(backtest.id,)
+    )
 
 
 Make = Callable[..., Manifest]

@@ -151,6 +151,20 @@ def test_the_trade_list_sorts_and_grows(browser, path):
     assert results == sorted(results, reverse=True)
 
 
+def test_the_trade_list_says_what_was_guessed_inside_a_bar_and_only_then(browser, path, builder, tmp_path):
+    page = Opened(browser, path, viewport={"width": 1280, "height": 900}).page
+    assert "Inside a bar" not in page.locator("#s0 .scroll.trades thead").inner_text()
+    account = {"stop_loss_rate": 0.004, "take_profit_rate": 0.004}
+    backtest = builder.backtest(Setting(markets=(Market("BTCUSDT", n_bars=2_400),), account=account))
+    manifest = VizJob(builder.lake).run(viz_call(backtest), Report())
+    guessed = tmp_path / "guessed.html"
+    guessed.write_bytes(builder.lake.read_bytes(builder.lake.entry(manifest, "report.html")))
+    page = Opened(browser, guessed, viewport={"width": 1280, "height": 900}).page
+    assert "Inside a bar" in page.locator("#s0 .scroll.trades thead").inner_text()
+    assert "Guessed inside a bar" in page.locator("#s0").inner_text()
+    assert page.locator("#s0 .scroll.trades tbody tr td", has_text="a guess").count() > 0
+
+
 def test_the_theme_button_repaints_page_and_charts(browser, path):
     page = Opened(browser, path, color_scheme="light", viewport={"width": 1280, "height": 900}).page
     page.get_by_role("button", name="Dark").click()

@@ -119,6 +119,10 @@ def test_a_rate_is_a_number_from_0_to_1_and_nothing_that_looks_like_one(value: A
         {"stop_loss_rate": 0},
         {"stop_loss_rate": True},
         {"stop_loss_rate": 1},
+        {"stop_loss": {"kind": "feature"}},
+        {"stop_loss": {"kind": "feature", "column": "atr_14", "multiple": 0}},
+        {"stop_loss": {"kind": "feature", "column": "__class__"}},
+        {"stop_loss": {"kind": "feature", "column": "atr_14"}, "stop_loss_rate": 0.02},
         {"sizing": {"kind": "fixed_fraction"}},
         {"sizing": {"kind": "fixed_fraction", "fraction": True}},
         {"sizing": {"kind": "nope"}},
@@ -302,7 +306,7 @@ def test_time_runs_forwards_and_for_ten_years_at_most() -> None:
         {"venue": "file"},
         {"dataset": "../x"},
         {"dataset": "x" * 201},
-        {"market": "coinm"},
+        {"market": "options"},
     ],
 )
 def test_a_download_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:

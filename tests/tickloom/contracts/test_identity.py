@@ -22,11 +22,11 @@ JSON = st.recursive(
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "download": (
         {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"},
-        "3b68f918147db4061a7ef1d6839f024c074cc853cb9041fa57b17b9aa804269b",
+        "f057c75d3d2c4fa16473f2cbf8cd8174320f72a5ca8989f79a98134e50b02bca",
     ),
     "bars": (
         {"spec": {"kind": "dollar", "threshold": 1_000_000}},
-        "aecc1bdb4aacadff1904c5194be507e4fda2b75db21dca83ea6dc7bbdc14ba0c",
+        "52933a9607b6f2905723ab557516839671656bb899c43fb51a27b200bfc317ae",
     ),
     "features": (
         {"features": [{"name": "sma", "timeperiod": [5, 10]}, {"name": "bbands", "timeperiod": 20}]},
@@ -38,9 +38,9 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "backtest": (
         {"commission_rate": 0.001, "stop_loss_rate": 0.02, "initial_cash": 1000},
-        "50d34a57883a8e0c6f07c7fb14fcd933cf1603ab18b32e02cf4efc66b413aa7d",
+        "a879a0ce35caf25366ae5fcf79e8aadb373d6e909610dd7dc4283c9f87ee1228",
     ),
-    "viz": ({}, "73dd420b109a54eb101340637a03f8642fe4fb568dfd3186ff7c920299bc31d3"),
+    "viz": ({}, "abe48569a46936c21cc4e5c24a9b2558710a4172279a795f34f882058c88247a"),
 }
 
 

@@ -7,11 +7,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tickloom.errors import MissingPartition
+from tickloom.fanout import Kept
 
 
 def square(x: int) -> int:
     return x * x
+
+
+def keep(x: int) -> Kept[int]:
+    """Return x squared, and keep as many numbers."""
+    return Kept(x * x, np.arange(x))
+
+
+def use(x: int, kept: "np.ndarray[Any, Any] | None" = None) -> tuple[int, int | None]:
+    return x, None if kept is None else int(kept.sum())
 
 
 def nap(seconds: float, answer: Any) -> Any:

@@ -31,6 +31,17 @@ def test_tasks_run_on_ray_without_a_warning(use_ray: RayHead) -> None:
     assert warnings == []
 
 
+def test_a_task_whose_kept_argument_is_lost_runs_without_it(use_ray: RayHead, tmp_path: Path) -> None:
+    import ray
+
+    list(map_unordered([Task("square", tasks.square, (3,))]))
+    lost = ray.remote(max_retries=0)(tasks.die_always).remote(
+        str(tmp_path)
+    )  # what a task kept whose node died looks just so
+    [(_, answer)] = map_unordered([Task("use", tasks.use, (7,), given=lost)])
+    assert answer == (7, None)
+
+
 def test_the_dashboard_shows_tasks_under_readable_names(use_ray: RayHead) -> None:
     list(map_unordered([Task("bars BTCUSDT 2022-01-03", tasks.square, (3,))]))
     url, names = f"http://127.0.0.1:{use_ray.dashboard}/api/v0/tasks?limit=10000", set()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tickloom.fanout import tasks
 from tickloom.errors import DeadlinePassed, MissingPartition, StageCancelled, WorkerLost
-from tickloom.fanout import Task, cpus, fold, fold_chains, map_unordered
+from tickloom.fanout import Task, cpus, fold, fold_chains, map_unordered, place
 from tickloom.settings import settings
 
 
@@ -209,3 +209,13 @@ def test_several_maps_at_once_get_their_own_results(elsewhere: str) -> None:
     for thread in threads:
         thread.join(60)
     assert found == {k: [(i, (k, i)) for i in range(15)] for k in range(4)}
+
+
+def test_what_a_task_keeps_is_given_to_another_where_it_can_be_and_is_missing_elsewhere(
+    anywhere: dict[str, Any],
+) -> None:
+    kept = dict(map_unordered([Task("keep", tasks.keep, (x,), keeps=True) for x in range(4)], **anywhere))
+    assert [kept[x].result for x in range(4)] == [0, 1, 4, 9]
+    used = map_unordered([Task("use", tasks.use, (x,), given=kept[x].bulk) for x in range(4)], **anywhere)
+    can = anywhere["small"] or place().keeps
+    assert sorted(answer for _, answer in used) == [(x, sum(range(x)) if can else None) for x in range(4)]

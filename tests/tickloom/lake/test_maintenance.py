@@ -143,17 +143,22 @@ def test_gc_removes_what_nobody_names(world: World) -> None:
     cancelled = world.artifact("viz", (world.built.id,), world.lake.add_bytes("z", b"cancelled"), known=False)
     (world.root / "tmp" / "left").mkdir(parents=True)
     (world.root / "tmp" / "left" / "file").write_bytes(b"1234")
+    with world.lake.journal("backtest", "c" * 64).writer() as writer:
+        writer.append(b"of a run that was cancelled")
+    (journal,) = (world.root / "journals" / "backtest" / ("c" * 64)).iterdir()
+    n_bytes = journal.stat().st_size
     world.age()
     told = gc(world.lake, world.url, dry_run=True)
     assert world.object(orphan).exists()
     assert (world.root / "tmp" / "left").exists()
     done = gc(world.lake, world.url)
     assert done == told
-    assert done.temporary == ["left"]
+    assert done.temporary == ["left", "c" * 64]
+    assert list(world.lake.journal("backtest", "c" * 64).fresh()) == []
     assert done.manifests == [f"manifests/{cancelled.id[:2]}/{cancelled.id}.json"]
     assert done.parts == [f"parts/bars/bb/{'b' * 64}.json"]
     assert len(done.objects) == 3
-    assert done.bytes == len(b"1234nobody names thisof a failed runcancelled")
+    assert done.bytes == len(b"1234nobody names thisof a failed runcancelled") + n_bytes
     assert not world.object(orphan).exists()
     assert verify(world.lake, world.url).damages == []
     assert gc(world.lake, world.url).objects == []

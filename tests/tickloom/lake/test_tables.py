@@ -13,7 +13,21 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tickloom.errors import CorruptFile, ExactnessLost
-from tickloom.lake import decimals, floats, read_table, rescale, units, write_table
+from tickloom.lake import (
+    BYTES,
+    DELTA,
+    STEPS,
+    WORDS,
+    Packing,
+    decimals,
+    floats,
+    read_table,
+    rescale,
+    table_writer,
+    times,
+    units,
+    write_table,
+)
 
 LARGEST = 10**18 - 1
 I64 = st.integers(-(2**63), 2**63 - 1)
@@ -170,3 +184,45 @@ def test_columns_come_in_the_order_they_are_asked_for_and_a_missing_one_is_named
 def test_what_is_no_parquet_is_a_corrupt_file(data: bytes) -> None:
     with pytest.raises(CorruptFile):
         read_table(data)
+
+
+PACKINGS = {"delta": DELTA, "steps": STEPS, "bytes": BYTES, "words": WORDS, "plain": Packing()}
+
+
+def packed(values: np.ndarray, path: Path) -> bytes:
+    schema = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in PACKINGS])
+    with table_writer(path, schema, PACKINGS) as writer:
+        writer.write_table(pa.table(dict.fromkeys(PACKINGS, pa.array(values)), schema))
+    return path.read_bytes()
+
+
+@given(values=st.lists(I64, max_size=60))
+def test_every_packing_gives_back_what_went_in(values: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        found = read_table(packed(ints(values), Path(folder) / "t.parquet"))
+    assert all(found[name].to_pylist() == values for name in PACKINGS)
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_a_bit_that_flips_in_a_page_of_any_packing_is_seen(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(17)
+    schema = pa.schema([pa.field(name, pa.int64(), nullable=False)])
+    with table_writer(tmp_path / "t.parquet", schema, PACKINGS) as writer:
+        writer.write_table(pa.table({name: pa.array(rng.integers(0, 100, 5000))}, schema))
+    whole = (tmp_path / "t.parquet").read_bytes()
+    for _ in range(40):
+        at = int(rng.integers(200, len(whole) - 700))
+        broken = bytearray(whole)
+        broken[at] ^= 1 << int(rng.integers(8))
+        with pytest.raises(CorruptFile):
+            read_table(bytes(broken))
+
+
+@given(values=st.lists(st.integers(-(2**62) // 1000, 2**62 // 1000), max_size=40), milliseconds=st.booleans())
+def test_times_are_kept_as_timestamps_and_come_back_as_microseconds(values: list[int], milliseconds: bool) -> None:
+    microseconds = ints(values) * 1000 if milliseconds else ints(values)
+    table = pa.table({"ts": times(microseconds, milliseconds=milliseconds), "n": ints(values)})
+    assert table["ts"].type == pa.timestamp("ms" if milliseconds else "us", tz="UTC")
+    for found in (read_table(bytes_of(table)), read_table(bytes_of(table), ["ts"])):
+        assert found["ts"].type == pa.int64()
+        assert found["ts"].to_pylist() == microseconds.tolist()

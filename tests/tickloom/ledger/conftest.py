@@ -18,5 +18,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     made = request.getfixturevalue("postgres_url")
     migrate(made)
     with transaction(made) as session:
-        session.execute(text("TRUNCATE outbox, stages, runs, artifacts"))
+        session.execute(text("TRUNCATE outbox, stages, runs, artifacts, stale_artifacts, rechecks, searches"))
     return made

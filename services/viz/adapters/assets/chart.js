@@ -19,7 +19,7 @@ function paint(view) {
   s.held.applyOptions({ color: other });
   for (const name of ["low", "high"]) if (s[name]) s[name].applyOptions({ color: faded(own, 0.35) });
   s.drawdown.applyOptions({ lineColor: down, topColor: faded(down, 0.05), bottomColor: faded(down, 0.3) });
-  view.names.forEach((name, i) => name.applyOptions({ lines: [{ text: PANES[i], color: colour("quiet"), fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily }] }));
+  view.names.forEach((name, i) => name.applyOptions({ lines: [{ text: i || !d.is_account ? PANES[i] : "All symbols in equal parts, bought and kept",  color: colour("quiet"), fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily }] }));
   mark(view);
 }
 
@@ -36,7 +36,7 @@ function mark(view) {
   if (view.showTrades) {
     for (let i = 0; i < t.side.length; i++) {
       add(t.entry[i], t.side[i] > 0 ? 0 : 1);
-      if (t.exit[i] !== null) add(t.exit[i], t.reason[i] === "stop" ? 3 : 2);
+      if (t.exit[i] !== null) add(t.exit[i], ["stop", "max_drawdown", "max_daily_loss", "margin_call"].includes(t.reason[i]) ? 3 : 2);
     }
   }
   const kinds = [
@@ -114,7 +114,7 @@ function legend(article, view) {
     const p = (value) => price(value, d.places);
     const begun = clock(d.from[i]), known = clock(d.time[i]);
     node.replaceChildren(el("b", {}, begun.slice(0, 10) === known.slice(0, 10) ? `${begun} – ${known.slice(11)}` : `${begun} – ${known}`),
-      item("O", p(d.open[i])), item("H", p(d.high[i])), item("L", p(d.low[i])), item("C", p(d.close[i])), item("Volume", amount(d.volume[i])),
+      item("O", p(d.open[i])), item("H", p(d.high[i])), item("L", p(d.low[i])), item("C", p(d.close[i])), item(d.is_account ? "Traded" : "Volume", amount(d.volume[i])),
       item("Equity", fixed(d.equity[i], 2), "own"),
       d.equity_low ? item("from–to", `${fixed(d.equity_low[i], 2)} – ${fixed(d.equity_high[i], 2)}`) : null,
       item("Buy and hold", fixed(d.buy_and_hold[i], 2)), item("Drawdown", percent(d.drawdown[i]), "deep"));

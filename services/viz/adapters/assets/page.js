@@ -4,10 +4,12 @@ const FIRST_TRADES = 20;
 function drawTrades(article, d) {
   const box = article.querySelector(".scroll.trades");
   if (!box) return;
-  const t = d.trades, limit = { now: FIRST_TRADES }, rows = t.side.map((_, i) => i), p = (v) => (v === null ? "–" : price(v, d.places + 1)); // slippage lies between ticks
-  const why = { stop: "stopped out", signal: "signal", open: "still open" };
+  const t = d.trades, limit = { now: FIRST_TRADES }, rows = t.side.map((_, i) => i), p = (v) => (v === null ? "–" : t.symbol ? aligned(v) : price(v, d.places + 1)); // slippage lies between ticks
+  const why = { stop: "stopped out", trailing_stop: "trailing stop", target: "target", liquidation: "liquidated", signal: "signal", open: "still open",
+    max_drawdown: "drawdown halt", max_daily_loss: "daily loss", margin_call: "margin call" };
   const columns = [
     { label: "No.", value: (i) => i, text: (i) => fixed(i + 1, 0) },
+    ...(t.symbol ? [{ label: "Symbol", left: true, value: (i) => t.symbol[i], text: (i) => t.symbol[i] }] : []),
     { label: "Side", left: true, value: (i) => t.side[i], text: (i) => (t.side[i] > 0 ? "long" : "short") },
     { label: "Entered", value: (i) => t.entry_s[i], text: (i) => moment(t.entry_s[i]) },
     { label: "at", value: (i) => t.entry_price[i], text: (i) => p(t.entry_price[i]) },
@@ -18,8 +20,10 @@ function drawTrades(article, d) {
     { label: "Fees", value: (i) => t.fees[i], text: (i) => fixed(t.fees[i], 2) },
     { label: "Result", value: (i) => t.pnl[i], text: (i) => fixed(t.pnl[i], 2, true), class: (i) => tone(t.pnl[i]) },
     { label: "Return", value: (i) => t.return[i], text: (i) => percent(t.return[i], true), class: (i) => tone(t.return[i]) },
-    { label: "Ended by", value: (i) => t.reason[i], node: (i) => el("span", { class: `tag ${["stop", "open"].includes(t.reason[i]) ? t.reason[i] : ""}` }, why[t.reason[i]] || t.reason[i]) },
+    { label: "Ended by", value: (i) => t.reason[i], node: (i) => el("span", { class: `tag ${{ stop: "stop", trailing_stop: "stop", liquidation: "stop", open: "open", max_drawdown: "stop", max_daily_loss: "stop", margin_call: "stop" }[t.reason[i]] || ""}` }, why[t.reason[i]] || t.reason[i]) },
   ];
+  const inside = { bars: "–", trades: "its trades", guess: "a guess" };
+  if (t.inside.some((how) => how !== "bars")) columns.push({ label: "Inside a bar", value: (i) => t.inside[i], text: (i) => inside[t.inside[i]] });
   const list = sortedTable(columns, rows, limit);
   box.append(list.table);
   const more = article.querySelector(".more");

@@ -11,16 +11,16 @@ from services.backtest.domain.metrics import Metrics, buy_and_hold_return, metri
 from services.backtest.domain.prices import BadPrices, checked_prices, utc_day
 from services.backtest.domain.selection import best_trial
 from services.backtest.kernels.engine import run_summary
-from services.backtest.kernels.types import Rules
 from tests.naive import backtest as naive
-from tests.services.backtest.markets import FREE, START_US, Market, account_rules, markets, run, run_naively
+from tests.services.backtest.markets import FREE, START_US, Market, account_rules, changes, markets, run, run_naively
+from tickloom.strategy.rules import Rules
 
 DAY_US = 86_400_000_000
 
 
 def measured(market: Market, rules: Rules) -> Metrics:
     prices = market.prices()
-    outcome, daily = run_summary(prices, market.signal, rules)
+    outcome, daily = run_summary(prices, changes(market.signal), rules)
     return metrics(prices, rules, outcome, daily, buy_and_hold_return(prices, rules))
 
 

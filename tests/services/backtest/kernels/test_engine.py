@@ -7,12 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.backtest.kernels.engine import expand_mask, run_full, run_summary
+from services.backtest.kernels.engine import run_full, run_summary
 from services.backtest.kernels.fills import entry_side
-from services.backtest.kernels.types import OPEN, SIGNAL, STOP, Rules
-from tests.services.backtest.markets import FREE, START_US, Market, account_rules, markets, run, run_naively
-
-REASONS = {SIGNAL: "signal", STOP: "stop", OPEN: "open"}
+from services.backtest.kernels.types import OPEN, SIGNAL, STOP, Signal
+from tests.services.backtest.markets import (
+    FREE,
+    START_US,
+    Market,
+    account_rules,
+    assert_equals_twin,
+    changes,
+    markets,
+    run,
+)
+from tickloom.kernel import plain
+from tickloom.strategy.rules import Rules
 
 
 def market(bars: list[tuple[float, float, float, float]], signal: list[int]) -> Market:
@@ -29,19 +38,7 @@ def flat(*prices: float) -> list[tuple[float, float, float, float]]:
 @settings(max_examples=300, deadline=None)
 @given(market=markets(), rules=account_rules())
 def test_trades_and_curve_equal_the_twin_in_fractions(market: Market, rules: Rules) -> None:
-    outcome, _, curve, trades = run(market, rules)
-    twin = run_naively(market, rules)
-    assert trades.entry_bar.tolist() == [t["entry_bar"] for t in twin.trades]
-    assert trades.exit_bar.tolist() == [t["exit_bar"] for t in twin.trades]
-    assert trades.side.tolist() == [t["side"] for t in twin.trades]
-    assert [REASONS[r] for r in trades.reason.tolist()] == [t["reason"] for t in twin.trades]
-    for name in ("quantity", "entry_fill", "fees", "pnl"):
-        np.testing.assert_allclose(getattr(trades, name), [float(t[name]) for t in twin.trades], rtol=1e-9, atol=1e-9)
-    exits = [np.nan if t["exit_fill"] is None else float(t["exit_fill"]) for t in twin.trades]
-    np.testing.assert_allclose(trades.exit_fill, exits, rtol=1e-9)
-    for k, name in enumerate(("cash", "position", "equity")):
-        np.testing.assert_allclose(getattr(curve, name), [float(row[k]) for row in twin.curve], rtol=1e-9, atol=1e-8)
-    assert outcome.equity == curve.equity[-1]
+    assert_equals_twin(market, rules, atol=1e-9)
 
 
 @settings(max_examples=200, deadline=None)
@@ -59,7 +56,7 @@ def test_c3_the_books_balance_at_every_bar(market: Market, rules: Rules) -> None
 @settings(max_examples=200, deadline=None)
 @given(market=markets(), rules=account_rules())
 def test_a_summary_is_the_full_run_without_its_curve(market: Market, rules: Rules) -> None:
-    outcome, daily = run_summary(market.prices(), market.signal, rules)
+    outcome, daily = run_summary(market.prices(), changes(market.signal), rules)
     full, full_daily, curve, trades = run(market, rules)
     assert outcome == full
     assert outcome.n_trades == trades.side.size
@@ -105,7 +102,7 @@ def test_c1_poisoning_what_comes_later_changes_nothing_before(
     [(0, 0), (1, 1), (4, -1), (3, 0), (12, 0), (5, 0), (6, -1), (9, 1), (7, -1), (13, 1), (15, 0), (2, 0), (8, 0)],
 )
 def test_an_exit_beats_an_entry_of_its_side_and_two_sides_at_once_are_none(mask: int, side: int) -> None:
-    assert entry_side(mask) == side
+    assert plain(entry_side)(mask) == side
 
 
 def test_a_signal_fills_at_the_next_open_with_slippage_and_commission_by_hand() -> None:
@@ -128,7 +125,7 @@ def test_a_signal_on_the_last_bar_fills_nowhere() -> None:
 
 
 def test_one_bar_alone_trades_nothing() -> None:
-    outcome, daily = run_summary(market(flat(100), [1]).prices(), np.array([1], np.int8), FREE)
+    outcome, daily = run_summary(market(flat(100), [1]).prices(), Signal(np.array([0]), np.array([1], np.int8)), FREE)
     assert outcome.n_trades == 0
     assert daily.tolist() == [10_000.0]
 
@@ -206,18 +203,19 @@ def test_entries_while_a_position_is_open_are_not_added_to_it() -> None:
     assert trades.quantity.tolist() == [100.0]
 
 
-def test_a_mask_is_expanded_from_its_changes() -> None:
-    bar, mask = np.array([2, 3, 5]), np.array([1, 0, 6], np.int8)
-    assert expand_mask(bar, mask, 7).tolist() == [0, 0, 1, 0, 0, 6, 6]
-    assert expand_mask(bar[:0], mask[:0], 3).tolist() == [0, 0, 0]
+def test_a_change_that_says_the_same_again_changes_nothing() -> None:
+    bars = market(flat(100, 100, 110, 120, 130, 90), [1, 0, 0, 2, 0, 0])
+    said_twice = Signal(np.arange(6), bars.signal)
+    assert run_summary(bars.prices(), said_twice, FREE)[0] == run_summary(bars.prices(), changes(bars.signal), FREE)[0]
 
 
 def test_the_engine_does_not_write_to_its_inputs() -> None:
     bars = market(flat(100, 100, 110, 120), [1, 0, 2, 0])
     prices = bars.prices()
-    for column in (*prices, bars.signal):
+    signal = changes(bars.signal)
+    for column in (*prices, *signal):
         column.setflags(write=False)
-    outcome, _, _, _ = run_full(prices, bars.signal, FREE)
+    outcome, _, _, _ = run_full(prices, signal, FREE)
     assert outcome.equity == 12_000
 
 
@@ -238,3 +236,20 @@ def test_the_example_in_the_documentation_is_what_the_engine_does() -> None:
     assert curve.equity.round(6).tolist() == [
         10_000, 10_184.717831, 10_484.268355, 10_452.957096, 10_135.464722, 10_135.464722,
     ]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(market=markets(), rules=account_rules())
+def test_slippage_is_what_the_fills_cost_beyond_the_prices_they_came_from(market: Market, rules: Rules) -> None:
+    _, _, _, trades = run(market, rules)
+    rate = rules.slippage_rate
+    for k in range(trades.side.size):
+        side = int(trades.side[k])
+        came_from = market.open[trades.entry_bar[k]]
+        lost = side * (trades.entry_fill[k] - came_from)
+        if trades.reason[k] == SIGNAL:
+            lost += side * (market.open[trades.exit_bar[k]] - trades.exit_fill[k])
+        elif trades.reason[k] == STOP:
+            lost += side * (trades.exit_fill[k] / (1 - side * rate) - trades.exit_fill[k])
+        assert trades.slippage[k] == pytest.approx(trades.quantity[k] * lost, rel=1e-9, abs=1e-9)
+        assert trades.slippage[k] >= 0.0

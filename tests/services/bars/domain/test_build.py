@@ -74,6 +74,15 @@ def test_c2_any_partitioning_gives_the_same_bars_and_state(rows, rule, n):
     assert left.to_json() == left_of_parts.to_json()
 
 
+@given(trade_rows(), RULES, st.integers(1, 20))
+def test_c2_taking_trades_a_block_at_a_time_changes_nothing(rows, rule, block):
+    whole, left = fold([rows], rule, until=150)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(build, "BLOCK", block)
+        blocks, left_of_blocks = fold([rows], rule, until=150)
+    assert (blocks, left_of_blocks.to_json()) == (whole, left.to_json())
+
+
 @given(trade_rows(), RULES, st.integers(0, 60))
 def test_c1_what_closed_does_not_depend_on_what_follows(rows, rule, cut):
     before, _ = fold([rows[:cut]], rule)
@@ -178,8 +187,11 @@ def test_what_does_not_fit_is_refused_by_name():
         rule_of(DollarBars(kind="dollar", threshold="1e30"), 2, 5)
     with pytest.raises(ExactnessLost, match=r"brick of 0\.0101"):
         rule_of(RenkoBars(kind="renko", size="0.0101"), 3, 0)
-    with pytest.raises(ExactnessLost, match="notional"):
-        close_bars(arrays_of([(1, 1, 10**10, 10**9, 1)]), Rule("tick", 1), State(), 0)
+    for rule in (Rule("tick", 1), Rule("dollar", 10**9), Rule("dollar", 10**9, "carry"), Rule("range", 5)):
+        with pytest.raises(ExactnessLost, match="at trade 2"):  # price times quantity wraps around to 0
+            close_bars(arrays_of([(1, 1, 1, 1, 1), (2, 1, 2**33, 2**31, 1)]), rule, State(), 0)
+    with pytest.raises(ExactnessLost, match="notional of a trade"):
+        close_bars(arrays_of([(1, 1, 2**33, 2**31, 1)]), Rule("dollar", 10**9, "split"), State(), 0)
     with pytest.raises(ExactnessLost, match="at trade 2"):
         close_bars(arrays_of([(1, 1, 1, 6 * 10**17, 1), (2, 2, 1, 6 * 10**17, 1)]), Rule("tick", 9), State(), 0)
 

@@ -55,6 +55,25 @@ def test_a_sum_beyond_18_digits_names_the_trade_where_it_happens():
     assert run(arrays_of(dear), [])[2] == 2
 
 
+SIZES = st.sampled_from([1, 2, 10**9, 2**32, 2**33, 10**17, LIMIT])
+
+
+@given(st.lists(st.tuples(SIZES, SIZES, st.sampled_from([-1, 1])), min_size=1, max_size=12), st.integers(1, 4))
+def test_sums_are_exact_or_refused_however_large_the_numbers(trades, size):
+    rows = [(i, i, price, quantity, side) for i, (price, quantity, side) in enumerate(trades)]
+    wanted, notional = -1, 0
+    for i, (price, quantity, _) in enumerate(trades):
+        notional = price * quantity + (notional if i % size else 0)
+        if notional > LIMIT:
+            wanted = i
+            break
+    bars, _, bad = run(arrays_of(rows), list(range(size - 1, len(rows), size)))
+    assert bad == wanted
+    if bad < 0:
+        closed, _ = naive.bars(rows, "tick", size)
+        assert [dict(zip(COLUMNS, column, strict=True)) for column in bars.T.tolist()] == [bar.row() for bar in closed]
+
+
 def test_inputs_are_left_as_they_were():
     trades = arrays_of([(1, 5, 10, 2, 1), (2, 6, 10, 2, 1)])
     opened = NOTHING.copy()

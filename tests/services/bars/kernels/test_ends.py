@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.bars.kernels.clock import forwards, time_bar_ends
+from services.bars.kernels.clock import forwards, runs_forwards, time_bar_ends
 from services.bars.kernels.dollar import dollar_bar_ends
 from services.bars.kernels.range import range_bar_ends
 from services.bars.kernels.split import n_pieces, split_trades
@@ -159,3 +159,9 @@ def test_pieces_of_trades_add_up_and_fill_every_bar_to_its_first_lot_beyond(rows
     assert ends.tolist() == [i for i, end in enumerate(counted) if end // size > (end - lots[i] * worth[i]) // size]
     assert all((counted[i] - worth[i]) // size < counted[i] // size for i in ends)
     assert left == ((int(counted[-1]) if lots.size else carry) % size)
+
+
+@given(st.lists(st.integers(0, 5), max_size=8), st.integers(-1, 5))
+def test_times_run_forwards_when_nothing_has_to_be_raised(times, latest):
+    ts = of(times)
+    assert runs_forwards(ts, latest) == np.array_equal(forwards(ts, latest), ts)

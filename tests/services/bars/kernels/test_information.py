@@ -141,9 +141,24 @@ def peer_inputs(shared_data, name):
     return price, quantity
 
 
-@pytest.mark.parametrize("name", ["emini_small", "btcusdt_20240808_09", "nexousdt_20240724"])
+PEERS = pytest.mark.parametrize("name", ["emini_small", "btcusdt_20240808_09", "nexousdt_20240724"])
+FEW = 6_000
+"""Trades of a day that the slow twin reads in a moment."""
+
+
+@PEERS
 def test_the_slow_twin_with_the_peers_meanings_makes_the_peers_bars(shared_data, name):
-    """All 36 tables of the peer, to the trade; the six with a bar or two for each trade by their first 4,000 trades."""
+    peers_bars_equal_the_twins(shared_data, name, FEW)
+
+
+@pytest.mark.chaos
+@PEERS
+def test_chaos_the_slow_twin_with_the_peers_meanings_makes_the_peers_bars_of_whole_days(shared_data, name):
+    peers_bars_equal_the_twins(shared_data, name, 10**9)
+
+
+def peers_bars_equal_the_twins(shared_data, name, most):
+    """All 12 tables of the peer, to the trade; those with a bar or two for each trade by their first 4,000 trades."""
     index = json.loads((shared_data / "expected" / "peer_mlfinpy_0.1.2" / "index.json").read_text())
     price, quantity = peer_inputs(shared_data, name)
     n_tables = 0
@@ -153,7 +168,7 @@ def test_the_slow_twin_with_the_peers_meanings_makes_the_peers_bars(shared_data,
             continue
         how, measure, shape, expected = table.removeprefix(f"{name}_").split("_")
         peer = pl.read_csv(gzip.decompress((shared_data / entry["file"]).read_bytes()))
-        n = 4_000 if (how, shape) == ("ema", "imbalance") else len(price)
+        n = 4_000 if (how, shape) == ("ema", "imbalance") else min(most, len(price))
         meaning = PEER if how == "ema" else Meaning(strict=True, windowed=True, waits=True, apart=True, fixed=True)
         bars_window = entry.get("num_prev_bars", 3)
         twin = InformationBars(shape == "run", int(expected), bars_window, entry["expected_imbalance_window"], meaning)

@@ -32,7 +32,7 @@ def outcome(folder, text, *, slow=False, group=1 << 20):
         patch.setattr(day_module, "ROW_GROUP", group)
         patch.setattr(days_module, "ROW_GROUP", group)
         if slow:
-            patch.setattr(RowReader, "read_trades", RowReader.read)
+            patch.setattr(RowReader, "read_trades", lambda reader, chunks, _: reader.read(chunks))
         try:
             part = read(own_lake(folder), text, "aggTrades", last=LAST)
         except TickloomError as error:
@@ -110,6 +110,17 @@ def test_a_scale_that_grows_late_in_a_day_is_that_of_all_its_rows(tmp_path, grou
     assert found["price"] == [Decimal(price) for price in prices]
     notional = sum(p * q for p, q in zip(found["price"], found["quantity"], strict=True))
     assert Decimal(part.files[0].facts["notional"]) == notional
+
+
+@pytest.mark.parametrize("group", [1, 2, 7, 100])
+@pytest.mark.parametrize("finer", [0, 5, 19])
+def test_a_time_with_microseconds_late_in_a_day_keeps_them_and_those_of_all_rows(tmp_path, group, finer):
+    lines = [aggregate(i, unit=1000).split(",") for i in range(20)]
+    lines[finer][5] = str(int(lines[finer][5]) + 7)
+    text = "".join(",".join(line) for line in lines)
+    part = outcome(tmp_path / "a", text, group=group)
+    assert part == outcome(tmp_path / "b", text, slow=True, group=group)
+    assert table(own_lake(tmp_path / "a"), part)["ts"] == [int(line[5]) for line in lines]
 
 
 def test_a_day_of_more_than_a_row_group_has_the_bytes_of_one_written_whole(tmp_path):

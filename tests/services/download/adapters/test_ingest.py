@@ -87,6 +87,28 @@ def test_a_header_of_other_columns_is_refused(lake, header):
         read(lake, header + trade(1))
 
 
+@pytest.mark.parametrize(("true", "false"), [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
+def test_t07_booleans_are_read_in_any_capitals(lake, true, false):
+    part = read(lake, trade(1, maker=true) + trade(2, maker=false))
+    assert table(lake, part)["aggressor_side"] == [-1, 1]
+
+
+def test_t07_numbers_in_scientific_notation_are_those_written_out(lake):
+    short = read(lake, trade(1, price="6.183763e4", quantity="1.912e-05") + trade(2, price="1E2", quantity="2.5e+0"))
+    plain = read(lake, trade(1, price="61837.63", quantity="0.00001912") + trade(2, price="100", quantity="2.5"))
+    assert short.files[0] == plain.files[0]
+    assert table(lake, short)["quantity"] == [Decimal("0.00001912"), Decimal("2.5")]
+
+
+def test_t08_a_month_whose_days_are_interleaved_has_the_partitions_of_one_in_order(lake):
+    days = [[trade(1000 * day + i, ts=T0 + day * DAY_MS + i) for i in range(40)] for day in range(3)]
+    tidy = read(lake, "".join(line for day in days for line in day), last=date(2024, 1, 7))
+    pieces = [days[day][begin : begin + 10] for begin in range(0, 40, 10) for day in range(3)]
+    mixed = read(lake, "".join(line for piece in pieces for line in piece), last=date(2024, 1, 7))
+    assert mixed.files[:-1] == tidy.files[:-1]
+    assert len(tidy.files) == 4
+
+
 def test_t07_an_empty_file_is_a_day_without_trades_and_says_so(lake):
     part = read(lake, b"")
     assert [entry.name for entry in part.files] == ["quality/TEST.json"]

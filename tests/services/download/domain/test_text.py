@@ -1,6 +1,6 @@
 """Text in chunks, wherever they are cut: the same rows, and faults at the same line."""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.download.domain.errors import BadHeader, BadRow
 from services.download.domain.layouts import layout_of
-from services.download.domain.text import LONGEST_LINE, Packed, RowReader, _cut
+from services.download.domain.text import LONGEST_LINE, PACKED_BLOCK, Packed, RowReader, _cut
 from services.download.domain.trades import as_rows
 from services.download.kernels.swar import PADDING
 from services.download.kernels.trades import PLACES
@@ -27,13 +27,13 @@ def line(i: int, price: str = "61837.63000000") -> bytes:
 
 def read(chunks, fast=True):
     """Return (rows, has_header, n_lines), or the error, of both kinds of blocks as rows of one kind."""
-    reader = RowReader("TEST.zip", LAYOUT)
+    reader, group, begin = RowReader("TEST.zip", LAYOUT), np.empty((7, PACKED_BLOCK + 5), np.int64), cycle((0, 3, 5))
     rows = []
     try:
-        for part in reader.read_trades(chunks) if fast else reader.read(chunks):
+        for part in reader.read_trades(chunks, lambda: (group, next(begin))) if fast else reader.read(chunks):
             assert part.line == reader.n_lines + 1
             if isinstance(part, Packed):
-                columns = dict(zip(NAMES, part.block, strict=True))
+                columns = dict(zip(NAMES, part.group[:, part.begin : part.end], strict=True))
                 rows += as_rows(columns, {"price": PLACES, "quantity": PLACES}, LAYOUT).tolist()
             else:
                 rows += part.rows.tolist()

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from services.download.domain.layouts import layout_of
 from services.download.kernels import rows as parser
 from services.download.kernels import trades as fast
+from services.download.kernels.klines import first_wrong
+from services.download.kernels.lines import read_rows, widths_of
 from services.download.kernels.swar import PADDING
 from tests.naive import download as naive
 
@@ -24,15 +26,26 @@ GOOD = b"7,61837.63000000,0.02000000,11,12,1723161255342,True,True\n"
 
 def parse(text: bytes, layout, capacity=1000):
     """Return (rows as lists in the order of a block, position, fault). What follows the text must not matter."""
-    block = np.zeros((len(layout.slots), capacity), np.int64)
+    block = np.zeros((len(layout.slots), 3 + capacity + 2), np.int64)
     row, widths = np.zeros(layout.width, np.int64), np.zeros(fast.WIDTHS, np.uint64)
     found = []
     for after in (b"\0", b"9", b"\n", b",", b"\xff"):
         data = np.frombuffer(text + after * PADDING, np.uint8)
         n, at, fault = fast.parse_trades(
-            data, 0, len(text), layout.kinds, layout.aggregates, layout.best_match, block, row, widths
+            data,
+            0,
+            len(text),
+            layout.kinds,
+            layout.aggregates,
+            layout.best_match,
+            block,
+            3,
+            3 + capacity,
+            row,
+            widths,
         )
-        found.append((block[:, :n].T.tolist(), at, fault))
+        assert not block[:, [0, 1, 2, -2, -1]].any()
+        found.append((block[:, 3 : 3 + n].T.tolist(), at, fault))
     assert all(one == found[0] for one in found)
     return found[0]
 
@@ -166,14 +179,21 @@ def fingerprint() -> str:
     )
     text += GOOD.replace(b"0.02000000", b"2e-5") + b"1,0,0,-1,-1,5,true,true\n" + GOOD.replace(b"7,6", b"8,-6")
     rows, at, fault = parse(text, layout)
-    block, group = np.array(rows, np.int64).T.copy(), np.zeros((7, 100), np.int64)
+    group = np.array(rows, np.int64).T.copy()
     day = (10**15, 10**15 + 5)
     stops, i, filled = [], 0, 0
-    while i < block.shape[1]:
-        stop = fast.take_trades(block, i, block.shape[1], (0, 10**17), day, -1, group, filled)
+    while i < group.shape[1]:
+        stop = fast.take_trades(group, i, group.shape[1], (0, 10**17), day, -1, filled, 100)
         stops.append([int(x) for x in stop])
         i, filled = stops[-1][0] + 1, stops[-1][1]
-    return hashlib.sha256(repr((rows, int(at), int(fault), stops, group.tolist())).encode()).hexdigest()
+    for ts in ((5, 7, 9), (10**15, 10**15 + 4), (7, 10**15 + 4), (5, 10**13)):
+        few = np.array([[n, t, 1, 1, 0, n, n] for n, t in enumerate(ts)], np.int64).T.copy()
+        stops.append([*map(int, fast.take_at_once(few, 0, len(ts), (0, 2 * 10**15), -1)), *few[1].tolist()])
+    lines = np.zeros((100, layout.width), np.int64)
+    padded = np.frombuffer(text + bytes(PADDING), np.uint8)
+    stops.append([*map(int, read_rows(padded, 0, len(text), layout.kinds, lines, widths_of(layout.kinds)))])
+    stops.append([*map(int, first_wrong(lines, np.array([1, 3, 1, 1]), np.array([0])))])
+    return hashlib.sha256(repr((rows, int(at), int(fault), stops, group.tolist(), lines.tolist())).encode()).hexdigest()
 
 
 def test_kernels_give_the_same_compiled_and_as_plain_python() -> None:
@@ -189,3 +209,29 @@ def test_kernels_give_the_same_compiled_and_as_plain_python() -> None:
     )
     assert plain.returncode == 0, plain.stderr
     assert plain.stdout.strip() == fingerprint()
+
+
+FIELD = st.sampled_from([0, 1, 1, 1, 2, -1])
+
+
+@example_settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.sampled_from([5, 9, 86_400_005, 10**15 + 7]), *[FIELD] * 4), min_size=1),
+    st.booleans(),
+    st.integers(-1, 4),
+    st.integers(0, 3),
+)
+def test_columns_taken_at_once_are_those_that_are_taken_one_by_one_or_none_is(rows, aggregates, before, begin):
+    columns = []
+    for i, (step, ts, price, quantity, first, last) in enumerate(rows):
+        columns.append([i * 2 + step, ts, price, quantity, i % 2, first, last][: 7 if aggregates else 5])
+    there = np.zeros((len(columns[0]), begin), np.int64)
+    group = np.concatenate([there, np.array(columns, np.int64).T], axis=1)
+    at_once, one_by_one, end = group.copy(), group.copy(), group.shape[1]
+    day = (0, 86_400_000_000) if rows[0][1] < 10**14 else (10**15, 10**15 + 100)
+    found = fast.take_trades(one_by_one, begin, end, (0, 10**17), day, before, begin, end)
+    well, n_milliseconds = fast.take_at_once(at_once, begin, end, day, before)
+    mixed = len({ts < 10**14 for _, ts, *_ in rows}) == 2
+    assert well == (found[:3] == (end, end, fast.TAKEN) and not mixed)
+    assert np.array_equal(at_once, one_by_one if well else group)
+    assert n_milliseconds == (found[3] if well else 0)

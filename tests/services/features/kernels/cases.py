@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from services.features.kernels.atr import atr
 from services.features.kernels.bbands import bbands
+from services.features.kernels.donchian import donchian
 from services.features.kernels.ema import ema
 from services.features.kernels.returns import log_return, mom, volatility
 from services.features.kernels.rolling import moments, sma
@@ -61,6 +62,22 @@ def _band(index: int) -> Case:
     )
 
 
+def _line(index: int) -> Case:
+    theirs = (
+        lambda high, _low, _close, n: talib.MAX(high, n),
+        lambda high, low, _close, n: talib.MIDPRICE(high, low, n),
+        lambda _high, low, _close, n: talib.MIN(low, n),
+    )
+    return Case(
+        ("donchian_upper", "donchian_middle", "donchian_lower")[index],
+        lambda high, low, _close, n: donchian(high, low, n)[index],
+        lambda high, low, _close, n: naive.donchian(high.tolist(), low.tolist(), n)[index],
+        theirs[index],
+        _window,
+        least=2,
+    )
+
+
 def _window(timeperiod: int) -> int:
     return timeperiod - 1
 
@@ -101,6 +118,9 @@ CASES = [
     _band(0),
     _band(1),
     _band(2),
+    _line(0),
+    _line(1),
+    _line(2),
     _of_close("stddev", _stddev, naive.stddev, _talib_stddev, _window, least=2),
     _of_close("zscore", zscore, naive.zscore, _talib_zscore, _window, power=0, least=2),
     _of_close("mom", mom, naive.mom, talib.MOM, _changes),

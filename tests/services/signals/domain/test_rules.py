@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from services.signals.domain.binding import bind, check_columns, columns_of, to_sql
 from services.signals.domain.errors import RuleNotAllowed, RuleTooLarge, UnknownColumn, UnknownParameter
-from services.signals.domain.evaluation import clean_frame, truth
+from services.signals.domain.evaluation import clean_frame
+from services.signals.domain.evaluation import truths as evaluated
 from services.signals.domain.grammar import parse
 from services.signals.domain.rules import Rules
 from tests.naive import signals as naive
@@ -33,7 +34,8 @@ def said(text: str, **parameters: float) -> list[bool | None]:
     columns = {name: np.array(values) for name, values in COLUMNS.items()}
     node = bind("long_entry", parse("long_entry", text), parameters)
     check_columns("long_entry", node, list(columns))
-    result = truth(clean_frame(columns, columns_of(node)), 8, "long_entry", to_sql("long_entry", node))
+    sql = to_sql("long_entry", node)
+    result = evaluated(clean_frame(columns, columns_of(node)), 8, {sql: "long_entry"})[sql]
     return [{-1: None, 0: False, 1: True}[t] for t in result.tolist()]
 
 
@@ -274,9 +276,9 @@ def test_any_text_is_a_rule_or_a_named_error(text: str) -> None:
 def test_what_polars_is_given_is_row_wise_whatever_polars_would_accept() -> None:
     frame = pl.DataFrame({"a": [1.0, 2.0]})
     with pytest.raises(RuleNotAllowed, match="not one truth a bar"):
-        truth(frame, 2, "long_entry", "AVG(a) > 1")
+        evaluated(frame, 2, {"AVG(a) > 1": "long_entry"})
     with pytest.raises(RuleNotAllowed, match="Polars reads it"):
-        truth(frame, 2, "long_entry", "elsewhere > 1")
+        evaluated(frame, 2, {"elsewhere > 1": "long_entry"})
 
 
 def test_a_rule_without_a_column_says_the_same_of_every_bar() -> None:

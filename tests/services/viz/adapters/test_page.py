@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.viz.adapters.page import embedded_json
-from tests.services.viz.lakes import Market, Setting, record
+from tests.services.viz.lakes import Market, Setting, certificate, record
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -19,6 +19,7 @@ def hostile_page(draw):
         markets=[Market("<script>alert(2)</script>", n_bars=80), Market('"><img src=x>', n_bars=80)],
         parameters={"fast": (3, 5), "slow": (9, 12)},
         rule="close > 1 /* <script>alert(3)</script> */",
+        certificates=[certificate("<script>alert(5)</script>", "<i>", "D", reasons=["<img src=y>"])],
         quality=[record("<b onclick=alert(4)>.zip", 10, time_unit="<i>")],
     )
     return draw(setting, title=HOSTILE)["report.html"].decode()
@@ -47,7 +48,7 @@ def test_only_the_script_of_this_hash_may_run(hostile_page):
 
 def test_the_page_refers_to_nothing_outside_but_the_chart_librarys_maker(hostile_page):
     attributes = re.findall(r'(?:src|href)="([^"]*)"', re.sub(r"<script>.*</script>", "", hostile_page, flags=re.S))
-    assert set(attributes) == {"data:,", "https://www.tradingview.com/"}
+    assert set(attributes) == {"data:,", "#quality", "https://www.tradingview.com/"}
     assert "TradingView Lightweight Charts" in hostile_page.split("<footer>")[1]
 
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.viz.adapters import inputs
-from services.viz.domain.caveats import caveats, expected_best_sharpe
-from services.viz.domain.curve import curve_metrics, daily_equity, disagreements
+from services.viz.domain.caveats import caveats
+from services.viz.domain.curve import curve_metrics, daily_equity, disagreements, longest_under_days
 from services.viz.domain.sheet import sheet
+from tests.naive import viz as naive
 
 DAY_US = 86_400_000_000
 CASH = 10_000.0
@@ -16,7 +17,7 @@ CASH = 10_000.0
 @pytest.fixture(scope="module")
 def run(builder, backtest):
     links = inputs.chain(builder.lake, backtest)
-    return inputs.read_run(builder.lake, links, list(inputs.read_symbols(builder.lake, links)))
+    return inputs.read_run(builder.lake, links, list(inputs.read_symbols(builder.lake, links)), {})
 
 
 def test_figures_from_the_curve_agree_with_the_real_backtest(run):
@@ -70,8 +71,7 @@ def test_ratios_equal_pandas(gaps, random):
     assert found["max_drawdown"] == pytest.approx((equity / peak - 1).min(), abs=1e-12)
 
 
-def test_the_best_of_many_without_skill_grows_with_their_number():
-    few, many = ([(-1.0) ** i for i in range(n)] for n in (10, 1_000))
-    assert 1.4 < expected_best_sharpe(few) < 1.9  # Bailey and López de Prado: about 1.57 deviations for 10
-    assert 3.2 < expected_best_sharpe(many) < 3.3  # and 3.26 for 1,000
-    assert expected_best_sharpe([1.0, None, 2.0]) is None
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=12), st.integers(1, 5))
+def test_the_longest_drawdown_is_that_of_a_walk_bar_by_bar(rows, cash):
+    ts, equity = np.cumsum([step for step, _ in rows]) * DAY_US, np.array([float(value) for _, value in rows])
+    assert longest_under_days(ts, equity, float(cash)) == naive.longest_under_days(ts.tolist(), equity.tolist(), cash)

@@ -79,11 +79,13 @@ def test_costs_are_what_lies_between_the_gain_before_them_and_the_result():
         exit_price=np.array([leave]),
         quantity=np.array([2.0]),
         fees=np.array([fees]),
+        slippage=np.array([2 * (1.0 + 1.1)]),
         pnl=np.array([2 * (leave - entry) - fees]),
         reason=["signal"],
         is_open=np.array([False]),
+        inside_bar=["bars"],
     )
-    spent = costs(trades, 0.01)
+    spent = costs(trades)
     assert spent.slippage == pytest.approx(2 * (1.0 + 1.1))
     assert spent.commission == pytest.approx(fees)
     assert spent.gross == pytest.approx(2 * 10.0)

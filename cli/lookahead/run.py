@@ -1,0 +1,189 @@
+"""The probe: a whole run, and beside it a run for each cut and form, each in a lake of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+
+from api_gateway.models import PipelineRequest
+from cli.lookahead.chain import Made, Plan, run_chain
+from cli.lookahead.choices import walked
+from cli.lookahead.compare import STAGES, Compared, Leak, compare, events_of
+from cli.lookahead.cuts import POISONS, Cut, Times, cut_download, cut_times, step_of
+from cli.lookahead.reached import unreached
+from cli.lookahead.warmup import late_starts, unsettled
+from tickloom.contracts.artifact import Manifest
+from tickloom.contracts.bars import bars_of
+from tickloom.errors import InvalidRequest, TickloomError
+from tickloom.fanout import Task, inline, map_unordered
+from tickloom.kernel import I64
+from tickloom.lake import Lake
+from tickloom.lake.store import FolderStore
+
+STARTS = 2
+"""How often the features are made again of bars that begin later."""
+TRADED = 4
+"""Parameter sets whose fills are compared; signals are compared of all."""
+SMALL_ROWS = 500_000
+"""Trades or klines times runs below which processes cost more than they bring."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What does not change from one cut to the next."""
+
+    source: Lake
+    download: Manifest
+    plan: Plan
+    whole: Made
+    firsts: Mapping[str, I64]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a probe found: leaks by stage and time, and all that was compared.
+
+    unsettled  features that depend on where the data begin after their warm-up, over `starts` later beginnings
+    choices    of walking forward that were asked again
+    """
+
+    leaks: tuple[Leak, ...]
+    cuts: int
+    runs: int
+    rows: int
+    columns: int
+    symbols: tuple[str, ...]
+    stages: tuple[str, ...]
+    combos: tuple[int, ...]
+    n_combos: int
+    refused: tuple[str, ...]
+    starts: int = 0
+    unsettled: tuple[Leak, ...] = ()
+    choices: int = 0
+
+
+def probe(
+    source: Lake,
+    download: Manifest,
+    pipeline: PipelineRequest,
+    *,
+    cuts: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Finding:
+    """Run the pipeline's stages over a download, whole and with cuts, and compare. Nothing is left behind.
+
+    Raises InvalidRequest for what cannot be probed, and what a stage raises over data that are true.
+    """
+    check(pipeline)
+    n_combos = pipeline.signals.n_combinations() if pipeline.signals is not None else 0
+    chosen = np.random.default_rng(seed).permutation(n_combos)[:TRADED]
+    plan = Plan(pipeline, tuple(sorted(chosen.tolist())))
+    with source.scratch() as folder:
+        lake = Lake(str(folder / "whole"))
+        last = max(facts["last_ts"] for facts in download.facts["symbols"].values()) + step_of(download)
+        whole = run_chain(lake, cut_download(source, download, Cut(last + 1), lake), plan)
+        times = _times(source, download, whole, plan)
+        moments = cut_times(cuts, seed, list(times.values()))
+        forms = [Cut(ts, poison) for k, ts in enumerate(moments) for poison in ("", POISONS[(seed + k) % len(POISONS)])]
+        work = Work(source, download, plan, whole, {symbol: of.first for symbol, of in times.items()}, folder)
+        small = not isinstance(source.store, FolderStore) or _rows(download) * len(forms) < SMALL_ROWS
+        tasks = [Task(f"probe {cut.day()} {cut.poison or 'cut'}", run_cut, (work, cut)) for cut in forms]
+        found: list[Compared] = [Compared()] * len(forms)
+        progress(0, len(forms))
+        for done, (index, compared) in enumerate(map_unordered(tasks, small=small, warn=warn), 1):
+            found[index] = compared
+            progress(done, len(forms))
+        starts = late_starts(whole, seed, STARTS)
+        late = [leak for share in starts for leak in unsettled(whole, plan, share, folder)]
+        first = {(leak.table, leak.column): leak for leak in reversed(late)}
+        choices = walked(whole)
+        finding = _finding(plan, whole, found, [*unreached(whole)], choices.leaks, len(moments))
+        settled_late = tuple(reversed(first.values()))
+        return replace(finding, starts=len(starts), unsettled=settled_late, choices=choices.n_choices)
+
+
+def run_cut(work: Work, cut: Cut) -> Compared:
+    """Run the chain over the data with a cut, and compare. Plain Python, so tests need no Ray."""
+    with inline(), TemporaryDirectory(dir=work.folder, prefix="cut-") as folder:
+        lake = Lake(folder)
+        download = cut_download(work.source, work.download, cut, lake)
+        try:
+            made = run_chain(lake, download, work.plan) if download.files else Made(lake, {})
+        except TickloomError as error:
+            return Compared(refused=str(error))
+        backtest = work.plan.pipeline.backtest
+        at_opens = backtest is not None and backtest.impact is None
+        return compare(work.whole, made, work.firsts, cut, at_opens=at_opens)
+
+
+def check(pipeline: PipelineRequest) -> None:
+    """Raise InvalidRequest for what cannot be probed."""
+    if pipeline.bars is None:
+        raise InvalidRequest("bars", "there is nothing to probe without a stage that computes: add bars")
+    if pipeline.backtest is not None and pipeline.backtest.portfolio is not None:
+        reason = "the probe trades each symbol on an account of its own: leave portfolio out to probe the rest"
+        raise InvalidRequest("backtest.portfolio", reason)
+
+
+def _rows(download: Manifest) -> int:
+    return sum(int(facts["rows"]) for facts in download.facts["symbols"].values())
+
+
+def _times(source: Lake, download: Manifest, whole: Made, plan: Plan) -> dict[str, Times]:
+    """Return when each symbol's bars begin and close, of the bars that are traded, and where fills are."""
+    bars = whole.stages["bars"]
+    name = plan.bars_name() or next(iter(sorted(bars.facts.get("bars", ()))), None)
+    chosen, times, step = bars_of(bars, name), {}, step_of(download)
+    for symbol in download.facts["symbols"]:
+        begins, at, known = ("ts_open", "ts_open", "ts_close") if step else ("first_trade_id", "trade_id", "ts")
+        made = [whole.lake.read_table(e, [begins, "ts_close"]) for e in chosen.under(f"{symbol}/")]
+        if not made:
+            continue
+        first, close = _columns(made, begins, "ts_close")
+        given = [source.read_table(e, [at, known]) for e in download.under(f"{symbol}/")]
+        ids, ts = _columns(given, at, known)
+        opens: set[int] = set()
+        for fills in whole.fills:
+            if fills.symbol == symbol:
+                events = events_of(whole, symbol, fills.trades)
+                opens.update(events.filter(events["at_open"])["bar"].to_pylist())
+        begun, entered = np.searchsorted(ids, first), np.array(sorted(opens), np.int64)
+        times[symbol] = Times(ids[begun], close, entered, ts) if step else Times(ts[begun], close, entered)
+    return times
+
+
+def _columns(tables: Sequence[pa.Table], *names: str) -> list[I64]:
+    """Return these columns, the tables one after the other."""
+    return [np.concatenate([table[name].to_numpy() for table in tables]) for name in names]
+
+
+def _finding(
+    plan: Plan, whole: Made, found: list[Compared], unreached: Sequence[Leak], choices: Sequence[Leak], n_cuts: int
+) -> Finding:
+    refused = tuple(compared.refused for compared in found if compared.refused)
+    if len(refused) == len(found):
+        raise InvalidRequest("download", f"no cut can be compared: {refused[0] if refused else 'no bar ever closes'}")
+    leaks = [leak for compared in found for leak in compared.leaks] + [*unreached, *choices]
+    leaks.sort(key=lambda leak: (STAGES.index(leak.stage), leak in unreached, leak.published, leak.table, leak.cut.ts))
+    first: dict[tuple[str, str, str], Leak] = {}
+    for leak in leaks:
+        first.setdefault((leak.stage, leak.table, leak.column), leak)
+    columns = {column for compared in found for column in compared.columns}
+    return Finding(
+        leaks=tuple(first.values()),
+        cuts=n_cuts,
+        runs=len(found),
+        rows=sum(compared.rows for compared in found),
+        columns=len(columns),
+        symbols=tuple(whole.stages["features"].facts["symbols"] if "features" in whole.stages else ()),
+        stages=tuple(stage for stage in STAGES if any(column[0] == stage for column in columns)),
+        combos=plan.combos,
+        n_combos=plan.pipeline.signals.n_combinations() if plan.pipeline.signals is not None else 0,
+        refused=refused,
+    )

@@ -1,0 +1,169 @@
+"""A symbol's days of trades as they stand while they are put right: partitions, gaps, and the account of changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from services.download.domain.archives import Archive
+from services.download.domain.corrections import UNKNOWN, Correction, Difference, Gap, Outcome, Span
+from services.download.domain.suspicion import MISSING_ID, DayFacts, notes_of, suspicions
+from tickloom.contracts.artifact import FileEntry, Part
+
+NO_ROWS: Final = "the monthly archive has no row of it"
+_A_DAY: Final = timedelta(days=1)
+
+
+@dataclass
+class Series:
+    """The days of one symbol.
+
+    entries      the partition that stands for each day
+    monthly      the daily archive of each day that was read from a monthly one
+    compared     days of monthly archives that a daily one was found for
+    corrections  of days so far
+    open_gaps    gaps of ids that are left
+    mended       what a record would say of the days that were made again
+    """
+
+    symbol: str
+    entries: dict[date, FileEntry] = field(default_factory=dict)
+    monthly: dict[date, Archive] = field(default_factory=dict)
+    compared: list[date] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    open_gaps: int = 0
+    mended: dict[date, dict[str, Any]] = field(default_factory=dict)
+    _notes: dict[date, tuple[str, ...]] = field(default_factory=dict)
+
+    def take(self, archive: Archive, part: Part) -> None:
+        """Take the days of an archive that was read as planned."""
+        entries = _partitions(part)
+        self.entries |= entries
+        if archive.monthly:
+            self.monthly |= {day: archive.daily(day) for day in entries}
+        self._notes |= notes_of(part.facts["quality"])
+
+    def take_daily(self, part: Part, month: Part | None) -> None:
+        """Take the day of a daily archive in place of a month that has no archive, or whose archive lacks the day."""
+        for day, entry in _partitions(part).items():
+            self.entries[day] = entry
+            if month is not None:
+                self.corrections.append(_by_daily(day, [NO_ROWS], 0, entry, Difference(0, _rows(entry), 0)))
+
+    def doubts(self, compare: str) -> dict[date, list[str]]:
+        """Return the days of monthly archives to look at in the daily ones, and why. `compare` as in the request."""
+        if compare == "none":
+            return {}
+        days = [_facts(day, self.entries[day], self._notes.get(day, ())) for day in sorted(self.entries)]
+        doubts = suspicions(days)
+        wanted = self.monthly if compare == "all" else self.monthly.keys() & doubts.keys()
+        return {day: doubts.get(day, []) for day in sorted(wanted)}
+
+    def differing(self, day: date, part: Part) -> FileEntry | None:
+        """Note that a day was compared; return the daily archive's partition if it is not the one that stands.
+
+        A daily archive without a row says nothing.
+        """
+        entry = _partitions(part).get(day)
+        if entry is None:
+            return None
+        self.compared.append(day)
+        return entry if entry.sha256 != self.entries[day].sha256 else None
+
+    def standing(self, entry: FileEntry) -> FileEntry:
+        """Return the partition that stands for the day of this one."""
+        return self.entries[_day(entry)]
+
+    def prefer(self, entry: FileEntry, why: Sequence[str], differs: Difference) -> None:
+        """Let a daily archive's partition stand for its day."""
+        day = _day(entry)
+        self.corrections.append(_by_daily(day, why, _rows(self.entries[day]), entry, differs))
+        self.entries[day] = entry
+
+    def holed(self) -> list[tuple[FileEntry, list[FileEntry]]]:
+        """Return the partitions that lack ids, each with those of the days around whose ids lie among its own."""
+        found = []
+        for day, entry in sorted(self.entries.items()):
+            if _facts(day, entry).is_holed:
+                around = (self.entries.get(day + step * _A_DAY) for step in (-1, 1))
+                found.append((entry, [other for other in around if other is not None and _overlap(entry, other)]))
+        return found
+
+    def inside(self, entry: FileEntry, holes: Sequence[tuple[int, int]]) -> list[Gap]:
+        """Return the holes in a partition as gaps."""
+        day = _day(entry)
+        return [Gap(self.symbol, day, after, before, day, day) for after, before in holes]
+
+    def between(self) -> list[Gap]:
+        """Return the gaps between days: each is of the day after the trade before it."""
+        days = sorted(self.entries.items())
+        return [
+            Gap(self.symbol, first + _A_DAY, a.facts["last_id"], b.facts["first_id"], first, last)
+            for (first, a), (last, b) in pairwise(days)
+            if b.facts["first_id"] > a.facts["last_id"] + 1
+        ]
+
+    def touched(self, span: Span) -> dict[date, FileEntry]:
+        """Return the partitions of the days that trades of a span may be of, in order."""
+        first, last = span.gaps[0].first_day - _A_DAY, span.gaps[-1].last_day + _A_DAY
+        return {day: entry for day, entry in sorted(self.entries.items()) if first <= day <= last}
+
+    def mend(self, gaps: Mapping[Gap, Outcome], parts: Mapping[date, Part]) -> None:
+        """Take the days that were made again, and note what became of every gap."""
+        mended = {day: part.files[0] for day, part in parts.items()}
+        self.mended = {day: part.facts["record"] for day, part in parts.items()}
+        noted: dict[date, Correction] = {}
+        for day in sorted({gap.day for gap in gaps} | mended.keys()):
+            before = _rows(self.entries[day]) if day in self.entries else 0
+            after = _rows(mended[day]) if day in mended else before
+            noted[day] = Correction(day, "rest", [MISSING_ID], before, after, ids_filled=after - before)
+        for gap, outcome in gaps.items():
+            one = noted[gap.day]
+            one.ids_missing += gap.missing - outcome.filled
+            one.ids_unknown += outcome.unknown
+            one.why += [UNKNOWN] if outcome.unknown else []
+            one.why += [outcome.why] if outcome.why else []
+        self.entries |= mended
+        self.corrections += noted.values()
+        self.open_gaps = sum(gap.missing > outcome.filled for gap, outcome in gaps.items())
+
+    def rows(self) -> int:
+        """Return how many trades there are."""
+        return sum(map(_rows, self.entries.values()))
+
+    def days_lacking_in_months(self) -> list[date]:
+        """Return the days that daily archives have and monthly ones do not."""
+        return [one.day for one in self.corrections if one.by == "daily" and not one.rows_before]
+
+    def account(self) -> list[dict[str, Any]]:
+        """Return the corrections as JSON values, by day and then by source."""
+        return [one.facts() for one in sorted(self.corrections, key=lambda one: (one.day, one.by))]
+
+
+def _partitions(part: Part) -> dict[date, FileEntry]:
+    return {_day(entry): entry for entry in part.files if "day" in entry.facts}
+
+
+def _day(entry: FileEntry) -> date:
+    return date.fromisoformat(entry.facts["day"])
+
+
+def _rows(entry: FileEntry) -> int:
+    return entry.rows or 0
+
+
+def _facts(day: date, entry: FileEntry, notes: tuple[str, ...] = ()) -> DayFacts:
+    facts = entry.facts
+    return DayFacts(day, _rows(entry), facts["first_id"], facts["last_id"], facts["first_ts"], facts["last_ts"], notes)
+
+
+def _overlap(a: FileEntry, b: FileEntry) -> bool:
+    return bool(a.facts["first_id"] <= b.facts["last_id"] and b.facts["first_id"] <= a.facts["last_id"])
+
+
+def _by_daily(day: date, why: Sequence[str], before: int, entry: FileEntry, differs: Difference) -> Correction:
+    facts = _facts(day, entry)
+    missing = max(0, facts.last_id - facts.first_id + 1 - facts.rows)
+    why = why or ["it differs from the monthly archive"]
+    return Correction(day, "daily", list(why), before, facts.rows, differs.only_daily, missing, beside=differs)

@@ -1,0 +1,65 @@
+"""The statistics of luck again, slow and obvious: lists, loops, and the definitions of the papers."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from math import inf
+from statistics import fmean, stdev
+
+Panel = Sequence[Sequence[float]]
+"""returns[day][trial]."""
+
+
+def sharpe(returns: Sequence[float]) -> float:
+    """Return mean over standard deviation; 0 when nothing varies."""
+    deviation = stdev(returns)
+    return fmean(returns) / deviation if deviation > 1e-12 else 0.0
+
+
+def correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return Pearson's correlation."""
+    mx, my = fmean(x), fmean(y)
+    above = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
+    return float(above / (sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y)) ** 0.5)
+
+
+def independent_trials(panel: Panel) -> float:
+    """Return rho + (1 - rho) n with the mean correlation of all pairs."""
+    columns = list(zip(*panel, strict=True))
+    if len(columns) < 2:
+        return float(len(columns))
+    rho = fmean(correlation(x, y) for x, y in combinations(columns, 2))
+    rho = min(1.0, max(0.0, rho))
+    return rho + (1 - rho) * len(columns)
+
+
+def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float]]:
+    """Return (Sharpe in sample, out of sample, relative rank) of the trial chosen on each half of the blocks."""
+    length = len(panel) // n_blocks
+    days = panel[len(panel) - length * n_blocks :]
+    blocks = [days[k * length : (k + 1) * length] for k in range(n_blocks)]
+    results = []
+    for half in combinations(range(n_blocks), n_blocks // 2):
+        inside = [day for k in half for day in blocks[k]]
+        outside = [day for k in range(n_blocks) if k not in half for day in blocks[k]]
+        ins = [sharpe(column) for column in zip(*inside, strict=True)]
+        outs = [sharpe(column) for column in zip(*outside, strict=True)]
+        chosen = ins.index(max(ins))
+        below = sum(value < outs[chosen] for value in outs)
+        equal = sum(value == outs[chosen] for value in outs)
+        results.append((ins[chosen], outs[chosen], (below + (equal + 1) / 2) / (len(outs) + 1)))
+    return results
+
+
+def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tuple[list[int], list[float]]:
+    """Return which trial was chosen for each stretch, and the returns out of sample."""
+    n = len(panel)
+    cuts = [n * k // stretches for k in range(stretches + 1)]
+    chosen, outside = [], []
+    for k in range(past, stretches):
+        seen = panel[0 if anchored else cuts[k - past] : cuts[k]]
+        ratios = [
+            fmean(column) / stdev(column) if stdev(column) > 1e-12 else -inf for column in zip(*seen, strict=True)
+        ]
+        chosen.append(ratios.index(max(ratios)))
+        outside += [day[chosen[-1]] for day in panel[cuts[k] : cuts[k + 1]]]
+    return chosen, outside

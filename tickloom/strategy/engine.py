@@ -1,0 +1,112 @@
+"""The event-driven engine: feed, strategy, execution, risk and portfolio on one ordered stream of events.
+
+Of a bar, first the orders are filled that arrived before it (at each fill `on_fill`), then its close is made known
+(`on_bar`). Where the feed plays trades, each of them first fills orders, then is made known (`on_trade`).
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from math import sqrt
+from typing import NamedTuple
+
+from tickloom.strategy.execution import BarExecution, ExecutionHandler, Moment
+from tickloom.strategy.feed import Bars
+from tickloom.strategy.orders import Fill
+from tickloom.strategy.performance import Performance, track
+from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.risk import AccountRisk, RiskManager
+from tickloom.strategy.rules import Rules
+from tickloom.strategy.strategy import Context, Strategy
+
+YEAR_US = 365 * 86_400_000_000
+
+MakeExecution = Callable[[Rules, Portfolio, RiskManager, Callable[[Fill], None]], ExecutionHandler]
+
+
+class Result(NamedTuple):
+    """What a run came to."""
+
+    fills: list[Fill]
+    performance: Performance
+    portfolio: Portfolio
+
+
+class Engine:
+    """Runs one strategy over one symbol. Each part can be another object of the same shape.
+
+    latency_us  time from a strategy's decision to the arrival of its order; an order that arrives within a bar waits
+                for the next open
+    """
+
+    def __init__(
+        self, strategy: Strategy, bars: Bars, rules: Rules, *, latency_us: int = 0,
+        risk: RiskManager | None = None, execution: MakeExecution = BarExecution,
+    ) -> None:  # fmt: skip
+        self.strategy, self.bars, self.rules = strategy, bars, rules
+        self.portfolio = Portfolio(rules.initial_cash)
+        self.risk = risk or AccountRisk(rules)
+        self.execution = execution(rules, self.portfolio, self.risk, self._filled)
+        self._is_called = False
+        self._opens = bars.ts_open.tolist() if latency_us else []
+        self._latency_us, self._is_within = latency_us, False
+        self.context = Context(bars, self.portfolio, self.execution, self._arrival)
+
+    def run(self) -> Result:
+        """Play the feed from its first event to its last."""
+        context, execution, on_bar = self.context, self.execution, self.strategy.on_bar
+        self.strategy.on_start(context)
+        low_high = zip(self.bars.low.tolist(), self.bars.high.tolist(), strict=True)
+        plays_trades, watches_margin = bool(self.bars.trades), self.rules.maintenance_rate > 0.0
+        for bar, (low, high) in enumerate(low_high):
+            if low <= execution.lowest or high >= execution.highest or plays_trades:
+                self._fill_within(bar)
+            context.bar = bar
+            if watches_margin:
+                self._call_margin(context.close())
+            on_bar(context)
+        performance = track(self.portfolio.fills, self.bars.close, self.rules.initial_cash)
+        return Result(self.portfolio.fills, performance, self.portfolio)
+
+    def _call_margin(self, price: float) -> None:
+        was_called, self._is_called = self._is_called, self.risk.is_short_of_margin(self.portfolio, price)
+        if self._is_called and not was_called:
+            self.strategy.on_margin_call(self.context)
+
+    def _fill_within(self, bar: int) -> None:
+        """Fill what a bar fills. Its close is not known yet: `context.bar` is still the bar before."""
+        if self.bars.trades:
+            self._play_trades(bar)
+        else:
+            self._is_within = True
+            self.execution.match(self._moment(bar))
+            self._is_within = False
+        self.execution.close_bar(bar, int(self.bars.ts_close[bar]))
+
+    def _play_trades(self, bar: int) -> None:
+        moment = self._moment(bar)
+        for trade in self.bars.trades[bar]:  # each may fill what was sent at the one before
+            price = trade.price
+            self.execution.match(moment._replace(open=price, high=price, low=price, close=price), is_trade=True)
+            self.strategy.on_trade(self.context, trade)
+
+    def _filled(self, fill: Fill) -> None:
+        self.context.position = fill.position
+        self.strategy.on_fill(self.context, fill)
+
+    def _arrival(self) -> int:
+        """Return the first bar that an order sent now can fill in: what is sent at a fill within a bar waits."""
+        following = self.context.bar + (2 if self._is_within else 1)
+        if not self._latency_us or not following:
+            return following
+        sent = int(self.bars.ts_close[following - 1])
+        return bisect_left(self._opens, sent + self._latency_us, following)
+
+    def _moment(self, bar: int) -> Moment:
+        bars, volatility, span = self.bars, float("nan"), 0.0
+        if bars.volatility.size and bar:
+            volatility = float(bars.volatility[bar - 1])
+            span = volatility * sqrt((int(bars.ts_close[bar]) - int(bars.ts_close[bar - 1])) / YEAR_US)
+        volume = float(bars.volume[bar]) if bars.volume.size else 0.0
+        opened, high, low, close = (float(column[bar]) for column in (bars.open, bars.high, bars.low, bars.close))
+        path = bars.inside[bar] if bars.inside else ()
+        return Moment(bar, opened, high, low, close, volume, volatility, span, path, bars.inside_fills)

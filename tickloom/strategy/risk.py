@@ -1,0 +1,80 @@
+"""The risk manager: how large a fill may be, and where the position is liquidated."""
+
+from math import isnan
+from typing import Protocol
+
+import numpy as np
+
+from tickloom.kernel import plain
+from tickloom.strategy import pricing
+from tickloom.strategy.orders import Order
+from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.rules import Rules
+
+_entry_quantity = plain(pricing.entry_quantity)
+_stop_price = plain(pricing.stop_price)
+_liquidation_price = plain(pricing.liquidation_price)
+
+
+class RiskManager(Protocol):
+    """Decides on every fill before it is booked."""
+
+    def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
+        """Return how much of `order` may fill at `fill`; 0 rejects it."""
+        ...
+
+    def liquidation_price(self, portfolio: Portfolio) -> float | None:
+        """Return the price at which the position is liquidated, None without one."""
+        ...
+
+    def is_short_of_margin(self, portfolio: Portfolio, price: float) -> bool:
+        """Return whether the strategy is to be warned: liquidation is near."""
+        ...
+
+
+MARGIN_CALL = 1.25
+"""The margin call comes where equity is below this many times the maintenance margin."""
+
+
+class AccountRisk:
+    """Holds orders to the account's rules: lots, least notional, leverage, reduce-only, maintenance margin."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
+        """Return how much of `order` may fill at `fill`: what reduces the position always may."""
+        position, rules = portfolio.position, self._rules
+        opposes = position * order.side < 0.0
+        if order.reduce_only:
+            most = abs(position) if opposes else 0.0
+            return most if order.quantity is None else min(order.quantity, most)
+        distance = order.bracket.stop_distance if order.bracket else 0.0
+        stop = _stop_price(order.side, fill, rules.stop_loss_rate, distance)
+        if isnan(stop):
+            return 0.0
+        if order.quantity is None:
+            if position:
+                return 0.0
+            return float(_entry_quantity(rules, order.side, portfolio.cash, fill, fee_rate, volatility, stop))
+        quantity = order.quantity
+        if rules.lot_step > 0.0:
+            quantity = float(np.floor(quantity / rules.lot_step + pricing.LOT_TOLERANCE) * rules.lot_step)
+        if quantity <= 0.0 or quantity * fill < rules.min_notional:
+            return 0.0
+        after = abs(position + order.side * quantity)
+        equity = portfolio.equity(fill) - quantity * fill * fee_rate
+        adds = not opposes or after > abs(position)
+        return 0.0 if adds and after * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
+
+    def liquidation_price(self, portfolio: Portfolio) -> float | None:
+        """Return where equity is down to the maintenance margin."""
+        if not portfolio.position or self._rules.maintenance_rate <= 0.0:
+            return None
+        price = float(_liquidation_price(self._rules, portfolio.cash, portfolio.position))
+        return price if 0.0 < price < float("inf") else None
+
+    def is_short_of_margin(self, portfolio: Portfolio, price: float) -> bool:
+        """Return whether equity at `price` is below MARGIN_CALL times the maintenance margin."""
+        margin = self._rules.maintenance_rate * abs(portfolio.position) * price
+        return portfolio.equity(price) < MARGIN_CALL * margin
