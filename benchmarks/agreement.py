@@ -23,6 +23,8 @@ from benchmarks.compare import Disagreement
 from benchmarks.examples import EXAMPLES
 from benchmarks.processes import Contender, contender, install
 from benchmarks.semantics import Bars, Costs, Semantics, Trade, walk
+from services.backtest.domain.latency import masks_of
+from services.backtest.kernels.types import Signal
 from services.features.kernels.ema import ema
 from services.features.kernels.rolling import sma
 from services.signals.domain.grid import combinations
@@ -103,7 +105,8 @@ def real_market(data: Path) -> dict[str, Any]:
     )
     close = bars["close"]
     columns = {"close": close, "ema_200": ema(close, 200)} | {f"sma_{n}": sma(close, n) for n in FAST + SLOW}
-    masks = Rules.of(request).masks(combinations(request.parameters), columns, close.size)
+    found = Rules.of(request).changes(combinations(request.parameters), columns, close.size)
+    masks = [masks_of(Signal(*changes), close.size) for changes in found]
     return bars | {"ts_close": ts_open + 900_000_000, "masks": np.array(masks)}
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from benchmarks.ours.ingest import versions
 from services.backtest.domain.account import account_rules
-from services.backtest.domain.latency import changes_of
 from services.backtest.domain.metrics import buy_and_hold_return, metrics
 from services.backtest.domain.prices import checked_prices
 from services.backtest.kernels.engine import run_summary
+from services.backtest.kernels.types import Signal
 from services.features.kernels.ema import ema
 from services.signals.domain.rules import Rules as SignalRules
 from tickloom.contracts.backtest import BacktestRequest
@@ -135,10 +135,8 @@ def by_rules(rule: dict[str, Any]) -> dict[str, Any]:
             "long_exit": "fast < slow",
         }
     )
-    mask = SignalRules.of(request).masks([{}], columns, close.size)[0]
+    signal = Signal(*SignalRules.of(request).changes([{}], columns, close.size)[0])
     prices = checked_prices("walk", *(_bars[name] for name in ("open", "high", "low", "close", "ts_close")))
     account = _account(rule)
-    run = metrics(
-        prices, account, *run_summary(prices, changes_of(mask), account), buy_and_hold_return(prices, account)
-    )
+    run = metrics(prices, account, *run_summary(prices, signal, account), buy_and_hold_return(prices, account))
     return {"n_trades": run["n_trades"], "final_equity": run["final_equity"]}

@@ -6,17 +6,17 @@ import numpy as np
 
 from benchmarks.ours.ingest import versions
 from services.backtest.domain.account import account_rules
-from services.backtest.domain.latency import changes_of
+from services.backtest.domain.latency import changes_of, masks_of
 from services.backtest.domain.metrics import buy_and_hold_return, metrics
 from services.backtest.domain.prices import checked_prices
 from services.backtest.kernels.engine import run_full, run_summary
+from services.backtest.kernels.types import Signal
 from services.features.domain.catalogue import compute
 from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules as SignalRules
 from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.features import FeaturesRequest
 from tickloom.contracts.signals import SignalsRequest
-from tickloom.kernel import I8
 
 __all__ = ["versions"]
 
@@ -28,23 +28,24 @@ def prepare(candles: str, rule: dict[str, Any]) -> None:
     """Keep bars and masks in memory."""
     with np.load(candles) as file:
         _ready.update({name: file[name] for name in file.files})
-    _ready["masks"] = _masks(_ready, rule)
+    n_bars = _ready["close"].size
+    _ready["masks"] = [masks_of(signal, n_bars) for signal in _signals(_ready, rule)]
 
 
 def prepared(rule: dict[str, Any]) -> dict[str, Any]:
     """Trade the masks that are ready."""
-    return _traded(_ready, _ready["masks"], rule)
+    return _traded(_ready, list(map(changes_of, _ready["masks"])), rule)
 
 
 def grid(candles: str, rule: dict[str, Any]) -> dict[str, Any]:
     """Run the grid."""
     with np.load(candles) as file:
         bars = {name: file[name] for name in file.files}
-    return _traded(bars, _masks(bars, rule), rule)
+    return _traded(bars, _signals(bars, rule), rule)
 
 
-def _masks(bars: dict[str, Any], rule: dict[str, Any]) -> list[I8]:
-    """Return the masks of all combinations, from features by rules in SQL."""
+def _signals(bars: dict[str, Any], rule: dict[str, Any]) -> list[Signal]:
+    """Return the signals of all combinations, from features by rules in SQL."""
     close = bars["close"]
     request = FeaturesRequest.model_validate(
         {
@@ -64,15 +65,16 @@ def _masks(bars: dict[str, Any], rule: dict[str, Any]) -> list[I8]:
             "parameters": {"fast": rule["fast"], "slow": rule["slow"]},
         }
     )
-    return SignalRules.of(signals).masks(combinations(signals.parameters), columns, close.size)
+    changes = SignalRules.of(signals).changes(combinations(signals.parameters), columns, close.size)
+    return [Signal(*each) for each in changes]
 
 
-def _traded(bars: dict[str, Any], masks: list[I8], rule: dict[str, Any]) -> dict[str, Any]:
+def _traded(bars: dict[str, Any], signals: list[Signal], rule: dict[str, Any]) -> dict[str, Any]:
     prices = checked_prices("walk", *(bars[name] for name in ("open", "high", "low", "close", "ts_close")))
     costs = {name: rule[name] for name in ("initial_cash", "commission_rate", "slippage_rate", "stop_loss_rate")}
     account = account_rules(BacktestRequest.model_validate(costs))
     benchmark = buy_and_hold_return(prices, account)
-    runs = [metrics(prices, account, *run_summary(prices, changes_of(mask), account), benchmark) for mask in masks]
+    runs = [metrics(prices, account, *run_summary(prices, signal, account), benchmark) for signal in signals]
     return {"n_trades": [run["n_trades"] for run in runs], "total_return": [run["total_return"] for run in runs]}
 
 

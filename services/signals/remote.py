@@ -11,11 +11,11 @@ from services.signals.domain.binding import PREVIOUS
 from services.signals.domain.decisions import Decisions
 from services.signals.domain.grid import Combination
 from services.signals.domain.rules import Rules
-from services.signals.kernels.masks import mask_changes
+from services.signals.kernels.masks import Changes
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.signals import LONG_ENTRY, SHORT_ENTRY
 from tickloom.errors import CorruptFile
-from tickloom.kernel import F64, I8, I64
+from tickloom.kernel import F64, I64
 from tickloom.lake import Lake, floats
 
 STAGE = "signals"
@@ -37,14 +37,14 @@ def make_batch(
 ) -> Part:
     """Evaluate the parameter sets `first`, `first` + 1, ... over one symbol's features, and keep the part."""
     columns, ts_close = _read(lake, features, rules, grid)
-    masks = rules.masks(grid, columns, ts_close.size)
-    table = _changes(first, masks, ts_close)
+    changes = rules.changes(grid, columns, ts_close.size)
+    table = _table(first, changes, ts_close)
     facts = {
         "symbol": symbol,
         "first_combo": first,
         "n_combos": len(grid),
         "n_bars": int(ts_close.size),
-        "n_without_entry": sum(not (mask & (LONG_ENTRY | SHORT_ENTRY)).any() for mask in masks),
+        "n_without_entry": sum(not (mask & (LONG_ENTRY | SHORT_ENTRY)).any() for _, mask in changes),
     }
     entry = lake.add_table(f"{symbol}/{first}-{first + len(grid) - 1}.parquet", table, facts=facts)
     return lake.put_part(STAGE, key, Part(files=(entry,)))
@@ -71,9 +71,8 @@ def numeric_columns(lake: Lake, features: FileEntry) -> list[str]:
     return [field.name for field in schema if any(is_kind(field.type) for is_kind in numeric)]
 
 
-def _changes(first: int, masks: Sequence[I8], ts_close: I64) -> pa.Table:
-    bars = [mask_changes(mask) for mask in masks]
-    combo = np.repeat(np.arange(first, first + len(masks), dtype=np.int32), [bar.size for bar in bars])
-    bar = np.concatenate(bars)
-    mask = np.concatenate([mask[bar] for mask, bar in zip(masks, bars, strict=True)])
+def _table(first: int, changes: Sequence[Changes], ts_close: I64) -> pa.Table:
+    sizes = [each.bar.size for each in changes]
+    combo = np.repeat(np.arange(first, first + len(changes), dtype=np.int32), sizes)
+    bar, mask = (np.concatenate(columns) for columns in zip(*changes, strict=True))
     return pa.table([combo, bar, ts_close[bar], mask], schema=SCHEMA)

@@ -26,10 +26,9 @@ from services.backtest.kernels.inside import BY_TRADES
 from services.backtest.kernels.types import Curve, Outcome, Prices, Signal, Trades
 from services.features.domain.catalogue import compute
 from services.signals.domain.rules import Rules as SignalRules
-from services.signals.kernels.masks import mask_changes
 from tests.golden.markets import MADE, Columns, bars_of, digest_of
 from tests.golden.strategies import Strategy
-from tickloom.kernel import F64, I8, I64
+from tickloom.kernel import F64, I64
 from tickloom.strategy.rules import Rules
 
 Record = dict[str, Any]
@@ -38,8 +37,8 @@ FILLS = ("quantity", "entry_fill", "exit_fill", "fees", "slippage", "pnl")
 OF_LOGARITHMS = ("cagr", "calmar_ratio")
 
 
-def inputs_of(strategy: Strategy, columns: Columns, ts_close: I64) -> tuple[Prices, I8, Rules]:
-    """Return what the engine is given: bars with what the account's rules read of them, masks, rules."""
+def inputs_of(strategy: Strategy, columns: Columns, ts_close: I64) -> tuple[Prices, Signal, Rules]:
+    """Return what the engine is given: bars with what the account's rules read of them, signals, rules."""
     request = strategy.backtest_request()
     rules = account_rules(request)
     prices = checked_prices(strategy.market, *(columns[n] for n in ("open", "high", "low", "close")), ts_close)
@@ -48,16 +47,14 @@ def inputs_of(strategy: Strategy, columns: Columns, ts_close: I64) -> tuple[Pric
     features = compute(columns, strategy.features_request().features)
     known = columns | {column.name: column.values for column in features}
     prices = with_stop_unit(prices, known[request.stop_loss.column] if request.stop_loss else None)
-    (mask,) = SignalRules.of(strategy.signals_request()).masks([{}], known, ts_close.size)
-    return prices, mask, rules
+    (changes,) = SignalRules.of(strategy.signals_request()).changes([{}], known, ts_close.size)
+    return prices, Signal(*changes), rules
 
 
 def played(
-    strategy: Strategy, prices: Prices, mask: I8, rules: Rules, paths: Sequence[F64]
+    strategy: Strategy, prices: Prices, signal: Signal, rules: Rules, paths: Sequence[F64]
 ) -> tuple[Outcome, F64, Curve, Trades]:
     """Run the engine as `run_full` does; `paths` are the prices of each bar's trades, if the strategy sees them."""
-    bar = mask_changes(mask)
-    signal = Signal(bar, mask[bar])
     if not strategy.sees_trades:
         return run_full(prices, signal, rules)
     n_trades = np.array([path.size for path in paths])
@@ -72,19 +69,18 @@ def paths_of(strategy: Strategy) -> Sequence[F64]:
 
 def record_of(strategy: Strategy, shared_data: Path | None) -> Record:
     """Return what a strategy does now."""
-    prices, mask, rules = inputs_of(strategy, *bars_of(strategy.market, shared_data))
-    bar = mask_changes(mask)
-    outcome, daily, _, trades = played(strategy, prices, mask, rules, paths_of(strategy))
+    prices, signal, rules = inputs_of(strategy, *bars_of(strategy.market, shared_data))
+    outcome, daily, _, trades = played(strategy, prices, signal, rules, paths_of(strategy))
     logarithms = reads_volatility(rules)
     reasons = [REASONS[reason] for reason in trades.reason.tolist()]
     return {
         "bars": digest_of(*bars_of(strategy.market, shared_data)),
-        "signals": hashlib.sha256(bar.astype("<i8").tobytes() + mask[bar].tobytes()).hexdigest(),
+        "signals": hashlib.sha256(signal.bar.astype("<i8").tobytes() + signal.mask.tobytes()).hexdigest(),
         "orders": digest(trades, ORDERS, "<i8"),
         "fills": None if logarithms else digest(trades, FILLS, "<f8"),
         "logarithms": logarithms,
         "counts": {
-            "bars": prices.close.size, "changes": bar.size, "refused": outcome.n_refused,
+            "bars": prices.close.size, "changes": signal.bar.size, "refused": outcome.n_refused,
 **({"decided by trades": int((trades.source == BY_TRADES).sum())} if strategy.sees_trades else {}),
             **{f"left by {name}": reasons.count(name) for name in REASONS.values() if name in reasons},
         },

@@ -14,7 +14,8 @@ import pytest
 
 from services.backtest.adapters.tables import REASONS
 from services.backtest.domain.account import reads_volatility
-from services.backtest.kernels.types import Prices
+from services.backtest.domain.latency import masks_of
+from services.backtest.kernels.types import Prices, Signal
 from tests.golden.__main__ import kept
 from tests.golden.markets import MADE, bars_of
 from tests.golden.record import differences, inputs_of, paths_of, played, record_of
@@ -22,7 +23,6 @@ from tests.golden.strategies import STRATEGIES, Strategy
 from tests.naive import backtest as naive
 from tests.naive import inside as naive_inside
 from tests.services.backtest.markets import volatility_naively
-from tickloom.kernel import I8
 from tickloom.strategy.rules import Rules
 
 YEAR_US = 365 * 86_400_000_000
@@ -71,7 +71,7 @@ def test_c5_a_difference_is_named_and_a_last_bit_of_a_logarithm_is_none() -> Non
     assert [line.partition(":")[0] for line in differences(record, record | {"orders": "0"})] == ["orders"]
 
 
-def twin_of(strategy: Strategy, prices: Prices, mask: I8, rules: Rules) -> naive.Account:
+def twin_of(strategy: Strategy, prices: Prices, signal: Signal, rules: Rules) -> naive.Account:
     """Return the account that the twin keeps."""
     request = strategy.backtest_request()
     window = request.volatility_bars
@@ -83,18 +83,20 @@ def twin_of(strategy: Strategy, prices: Prices, mask: I8, rules: Rules) -> naive
         "unit": prices.stop_unit.tolist() if prices.stop_unit.size else None,
         "span": [0.0, *(b - a for a, b in pairwise(years))],
     }
+    masks = masks_of(signal, prices.close.size).tolist()
     if strategy.sees_trades:
         paths, fills = [path.tolist() for path in paths_of(strategy)], request.inside_bar == "fills"
-        return naive_inside.run(bars, mask.tolist(), rules._asdict(), paths, fills=fills, **flow)
-    return naive.run(bars, mask.tolist(), rules._asdict(), **flow)
+        return naive_inside.run(bars, masks, rules._asdict(), paths, fills=fills, **flow)
+    return naive.run(bars, masks, rules._asdict(), **flow)
 
 
 @every_strategy
 def test_c6_the_twin_in_decimals_makes_the_same_trades_and_figures(strategy: Strategy, data: Path | None) -> None:
-    prices, mask, rules = inputs_of(strategy, *bars_of(strategy.market, data))
-    trades, figures = played(strategy, prices, mask, rules, paths_of(strategy))[3], record_of(strategy, data)["metrics"]
+    prices, signal, rules = inputs_of(strategy, *bars_of(strategy.market, data))
+    trades = played(strategy, prices, signal, rules, paths_of(strategy))[3]
+    figures = record_of(strategy, data)["metrics"]
     with naive.decimals():
-        twin = twin_of(strategy, prices, mask, rules)
+        twin = twin_of(strategy, prices, signal, rules)
         expected = naive.metrics(twin, prices.ts_close.tolist(), rules.initial_cash)
     for name in ("entry_bar", "exit_bar", "side"):
         assert getattr(trades, name).tolist() == [trade[name] for trade in twin.trades], name
@@ -105,8 +107,8 @@ def test_c6_the_twin_in_decimals_makes_the_same_trades_and_figures(strategy: Str
 
 @every_strategy
 def test_c3_the_books_balance_at_every_bar(strategy: Strategy, data: Path | None) -> None:
-    prices, mask, rules = inputs_of(strategy, *bars_of(strategy.market, data))
-    outcome, _, curve, trades = played(strategy, prices, mask, rules, paths_of(strategy))
+    prices, signal, rules = inputs_of(strategy, *bars_of(strategy.market, data))
+    outcome, _, curve, trades = played(strategy, prices, signal, rules, paths_of(strategy))
     np.testing.assert_array_equal(curve.cash + curve.position * prices.close, curve.equity)
     scale = max(1.0, rules.initial_cash, float(np.abs(curve.equity).max()))
     assert trades.pnl.sum() == pytest.approx(outcome.equity - rules.initial_cash, abs=1e-9 * scale)
@@ -122,9 +124,9 @@ def test_c1_bars_of_a_later_time_change_no_feature_signal_or_fill_before_it(
     strategy: Strategy, data: Path | None
 ) -> None:
     columns, ts_close = bars_of(strategy.market, data)
-    prices, mask, rules = inputs_of(strategy, columns, ts_close)
+    prices, signal, rules = inputs_of(strategy, columns, ts_close)
     paths = paths_of(strategy)
-    _, _, whole, trades = played(strategy, prices, mask, rules, paths_of(strategy))
+    _, _, whole, trades = played(strategy, prices, signal, rules, paths_of(strategy))
     rng, closed = np.random.default_rng(len(strategy.name)), trades.exit_bar[trades.exit_bar >= 0]
     near = [int(bar) + 1 for bar in rng.permutation(np.r_[trades.entry_bar, closed])[:3]]
     for cut in [*near, *rng.integers(1, ts_close.size, 2).tolist()]:
@@ -133,7 +135,9 @@ def test_c1_bars_of_a_later_time_change_no_feature_signal_or_fill_before_it(
             known, said, _ = inputs_of(strategy, bars, ts)
             later = [3.0 * path for path in paths[cut:][::-1]] if bars is poisoned else []
             _, _, curve, made = played(strategy, known, said, rules, [*paths[:cut], *later])
-            np.testing.assert_array_equal(said[:cut], mask[:cut])
+            n_said = int((said.bar < cut).sum())
+            for ours, before in zip(said, signal, strict=True):
+                np.testing.assert_array_equal(ours[:n_said], before[: int((signal.bar < cut).sum())])
             for ours, before in zip(curve, whole, strict=True):
                 np.testing.assert_array_equal(ours[:cut], before[:cut])
             n_done = int((closed < cut).sum())

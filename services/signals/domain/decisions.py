@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from services.signals.domain.grid import Combination, check_values, combinations
+from services.signals.kernels.masks import Changes, mask_changes
 from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT, InstalledStrategy, SignalsRequest
 from tickloom.errors import BadRequest, InvalidRequest
-from tickloom.kernel import F64, I8
+from tickloom.kernel import F64
 from tickloom.strategy.compiled import CompiledStrategy
 from tickloom.strategy.loop import Market
 from tickloom.strategy.registry import load
@@ -54,13 +55,13 @@ class Decisions:
         """Return the columns that a bar is made of, sorted."""
         return [*COLUMNS, *({"volume"} & set(known))]
 
-    def masks(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[I8]:
-        """Return the signal mask of each set of parameters, (n_bars,) each. Raises StrategyFailed."""
+    def changes(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[Changes]:
+        """Return the changes of each parameter set's signal mask over columns of (n_bars,). Raises StrategyFailed."""
         loaded, nothing = self._loaded(), np.empty(0)
         close, high, low, opened = (np.require(columns[name], np.float64, ["C", "W"]) for name in COLUMNS[:4])
         volume = np.require(columns.get("volume", nothing), np.float64, ["C", "W"])
         market = Market(opened, high, low, close, columns["ts_close"].astype(np.int64), volume, nothing, nothing)
-        masks = []
+        changes = []
         for combination in grid:
             try:
                 mask = loaded.play(market, NO_CASH, loaded.of(dict(combination))).masks
@@ -71,8 +72,8 @@ class Decisions:
             if (wrong := mask & ~np.int8(ALL)).any():
                 bar = int(np.flatnonzero(wrong)[0])
                 raise StrategyFailed(self.strategy.name, f"decided {mask[bar]} at bar {bar} of {n_bars}: no mask")
-            masks.append(mask)
-        return masks
+            changes.append(mask_changes(mask))
+        return changes
 
     def _loaded(self) -> CompiledStrategy[Any, Any]:
         name = self.strategy.name

@@ -6,7 +6,7 @@
     primary    = number | {parameter} | column | function ( sum {, sum} ) | ( rule )
 
 Every operation works on one bar, so a rule cannot look ahead. What SQL has beyond this (aggregates, windows, queries)
-is not in the grammar, and is refused before Polars sees it.
+is not in the grammar, and is refused.
 """
 
 from collections.abc import Callable

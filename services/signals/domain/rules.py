@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.signals.domain.binding import bind, check_columns, columns_of, to_sql
-from services.signals.domain.evaluation import clean_frame, truths
+from services.signals.domain.binding import bind, check_columns, columns_of
 from services.signals.domain.grammar import parse
 from services.signals.domain.grid import Combination, check_parameters
+from services.signals.domain.program import Program, clean_columns
 from services.signals.domain.tree import Node
-from services.signals.kernels.masks import FALSE, signal_mask
+from services.signals.kernels.masks import Changes, Truths, signal_changes
 from tickloom.contracts.signals import SignalsRequest
-from tickloom.kernel import F64, I8
+from tickloom.kernel import F64
 
 RULES = ("long_entry", "long_exit", "short_entry", "short_exit")
 
@@ -36,20 +36,28 @@ class Rules:
         """Return the columns that the rules read somewhere in `grid`, sorted. Raises UnknownColumn."""
         return self._columns(map(self._bound, grid), set(known), known)
 
-    def masks(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[I8]:
-        """Return the signal mask of each set of parameters, (n_bars,) each. Equal SQL is evaluated once."""
+    def changes(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[Changes]:
+        """Return the changes of each parameter set's signal mask over columns of (n_bars,). Raises UnknownColumn."""
         bound = list(map(self._bound, grid))
-        frame = clean_frame(columns, self._columns(bound, set(columns), list(columns)))
-        written = [{rule: to_sql(rule, tree) for rule, tree in trees.items()} for trees in bound]
-        said = truths(frame, n_bars, {sql: rule for texts in written for rule, sql in texts.items()})
-        never = np.full(n_bars, FALSE, np.int8)
-        masks = []
-        for texts in written:
-            long_entry, long_exit, short_entry, short_exit = (
-                said[texts[rule]] if rule in texts else never for rule in RULES
-            )
-            masks.append(signal_mask(long_entry, long_exit, short_entry, short_exit, self.rising_edge))
-        return masks
+        names = self._columns(bound, set(columns), list(columns))
+        program, never = Program(names), np.zeros(-(-n_bars // 8) * 8, np.bool_)
+        rows = [self._rows(program, trees) for trees in bound]
+        results = program.run(clean_columns(names, columns, n_bars))
+        said = (Truths(*(never if row is None else results[row] for row in of_set)) for of_set in rows)
+        return [signal_changes(of_set, n_bars, self.rising_edge) for of_set in said]
+
+    def _rows(self, program: Program, trees: Mapping[str, Node]) -> list[int | None]:
+        """Add the rules of one parameter set; return the rows of the results that its `Truths` are.
+
+        Where an entry fails matters to a rising edge alone.
+        """
+        rows: list[int | None] = []
+        for side in ("long", "short"):
+            entry, leave = trees.get(f"{side}_entry"), trees.get(f"{side}_exit")
+            rows.append(program.holds(entry) if entry else None)
+            rows.append(program.fails(entry) if entry and self.rising_edge else None)
+            rows.append(program.holds(leave) if leave else None)
+        return rows
 
     def _bound(self, combination: Combination) -> dict[str, Node]:
         return {rule: bind(rule, tree, combination) for rule, tree in self.trees.items()}

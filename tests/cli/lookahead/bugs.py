@@ -19,6 +19,7 @@ from services.bars import remote as bars
 from services.features.domain.catalogue import CATALOGUE, Feature
 from services.features.kernels.rolling import sma
 from services.signals.domain.rules import Rules
+from services.signals.kernels.masks import Changes
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -74,13 +75,14 @@ def left_labelled(patch: pytest.MonkeyPatch) -> None:
 
 def future_universe(patch: pytest.MonkeyPatch) -> None:
     """Trade those alone that will have gained by the end."""
-    true = Rules.masks
+    true = Rules.changes
 
-    def masks(self: Rules, grid: Any, columns: Any, n_bars: int) -> Any:
+    def changes(self: Rules, grid: Any, columns: Any, n_bars: int) -> Any:
         found = true(self, grid, columns, n_bars)
-        return [mask * np.int8(columns["close"][-1] > columns["close"][0]) for mask in found]
+        return found if columns["close"][-1] > columns["close"][0] else [nothing for _ in found]
 
-    patch.setattr(Rules, "masks", masks)
+    nothing = Changes(np.empty(0, np.int64), np.empty(0, np.int8))
+    patch.setattr(Rules, "changes", changes)
 
 
 def engine(change: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Plant:

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from services.backtest.domain.latency import masks_of
 from services.backtest.domain.metrics import Metrics, buy_and_hold_return, metrics
 from services.backtest.domain.prices import checked_prices
 from services.backtest.domain.selection import best_trial
 from services.backtest.kernels.engine import run_full, run_summary
-from services.backtest.kernels.types import OPEN, Prices
+from services.backtest.kernels.types import OPEN, Prices, Signal
 from services.features.kernels.ema import ema
 from services.features.kernels.rolling import sma
 from services.signals.domain.grid import combinations
@@ -47,7 +48,8 @@ def prices(shared_data: Path) -> Prices:
 def masks(prices: Prices) -> list[I8]:
     columns = {"close": prices.close, "ema_200": ema(prices.close, 200)}
     columns |= {f"sma_{n}": sma(prices.close, n) for n in FAST + SLOW}
-    return SignalRules.of(REQUEST).masks(combinations(REQUEST.parameters), columns, prices.close.size)
+    found = SignalRules.of(REQUEST).changes(combinations(REQUEST.parameters), columns, prices.close.size)
+    return [masks_of(Signal(*each), prices.close.size) for each in found]
 
 
 @pytest.fixture(scope="module")

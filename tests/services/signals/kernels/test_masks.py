@@ -5,27 +5,46 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.signals.kernels.masks import mask_changes, signal_mask
+from services.signals.kernels.masks import Truths, mask_changes, signal_changes
 from tests.naive import signals as naive
 
 TRUTHS = {-1: None, 0: False, 1: True}
 rule = st.integers(-1, 1)
+known = st.integers(0, 1)
+# Long enough for several words of eight bars; known throughout, known nowhere, and mixed.
+stretch = st.lists(st.tuples(rule, rule, rule, rule), max_size=60) | st.lists(
+    st.tuples(known, known, known, known), max_size=60
+)
+
+
+def masks(rules: np.ndarray, rising_edge: bool) -> list[int]:
+    """The mask of each bar, from truths of (4, n_bars)."""
+    n_bars = rules.shape[1]
+    wide = np.full((4, -(-n_bars // 8) * 8), -1)
+    wide[:, :n_bars] = rules
+    holds, fails = wide == 1, wide == 0
+    truths = Truths(holds[0], fails[0], holds[1], holds[2], fails[2], holds[3])
+    bar, mask = signal_changes(truths, n_bars, rising_edge)
+    assert (np.diff(bar) > 0).all()
+    assert (np.diff(mask, prepend=0) != 0).all()
+    return [int(mask[k - 1]) if k else 0 for k in np.searchsorted(bar, np.arange(n_bars), side="right")]
 
 
 @settings(deadline=None)
-@given(bars=st.lists(st.tuples(rule, rule, rule, rule), max_size=60), rising_edge=st.booleans())
+@given(bars=stretch | st.builds(lambda a, b: a + b, stretch, stretch), rising_edge=st.booleans())
 def test_masks_equal_their_twin(bars: list[tuple[int, ...]], rising_edge: bool) -> None:
     rules = np.array(bars, np.int8).reshape(-1, 4).T.copy()
     expected = naive.signal_mask(*([TRUTHS[t] for t in row.tolist()] for row in rules), rising_edge)
-    assert signal_mask(*rules, rising_edge).tolist() == expected
+    assert masks(rules, rising_edge) == expected
 
 
 @settings(deadline=None)
 @given(mask=st.lists(st.integers(0, 15), max_size=60))
 def test_the_changes_give_the_mask_back(mask: list[int]) -> None:
-    bars = mask_changes(np.array(mask, np.int8)).tolist()
+    bars, masks = (column.tolist() for column in mask_changes(np.array(mask, np.int8)))
     rebuilt = [next((mask[b] for b in reversed(bars) if b <= i), 0) for i in range(len(mask))]
     assert rebuilt == mask
+    assert masks == [mask[b] for b in bars]
     assert all(mask[b] != (mask[b - 1] if b else 0) for b in bars)
 
 
@@ -37,8 +56,7 @@ def test_the_changes_give_the_mask_back(mask: list[int]) -> None:
 )
 def test_c1_a_mask_does_not_depend_on_later_bars(bars: list[tuple[int, ...]], cut: int, edge: bool) -> None:
     rules = np.array(bars, np.int8).T.copy()
-    whole = signal_mask(*rules, edge)
-    assert signal_mask(*rules[:, :cut].copy(), edge).tolist() == whole[:cut].tolist()
+    assert masks(rules[:, :cut], edge) == masks(rules, edge)[:cut]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +70,6 @@ def test_c1_a_mask_does_not_depend_on_later_bars(bars: list[tuple[int, ...]], cu
     ],
 )
 def test_a_rising_edge_is_true_now_and_false_when_last_known(truths: list[int], fires: list[int]) -> None:
-    entry, never = np.array(truths, np.int8), np.zeros(len(truths), np.int8)
-    assert np.flatnonzero(signal_mask(entry, never, never, never, True)).tolist() == fires
-    assert (
-        np.flatnonzero(signal_mask(entry, never, never, never, False)).tolist() == np.flatnonzero(entry == 1).tolist()
-    )
+    rules = np.array([truths, *([0] * len(truths) for _ in range(3))])
+    assert np.flatnonzero(masks(rules, True)).tolist() == fires
+    assert np.flatnonzero(masks(rules, False)).tolist() == np.flatnonzero(rules[0] == 1).tolist()
