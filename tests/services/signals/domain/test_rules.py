@@ -91,6 +91,18 @@ def _compared(a: tuple[str, Meaning], operator: str, b: tuple[str, Meaning]) -> 
     return f"{a[0]} {operator} {b[0]}", lambda row: naive.compare(operator, a[1](row), b[1](row))
 
 
+def _between(
+    a: tuple[str, Meaning], low: tuple[str, Meaning], high: tuple[str, Meaning], negated: bool
+) -> tuple[str, Meaning]:
+    def meaning(row: Row) -> bool | None:
+        inside = naive.conjunction(
+            naive.compare(">=", a[1](row), low[1](row)), naive.compare("<=", a[1](row), high[1](row))
+        )
+        return naive.negation(inside) if negated else inside
+
+    return f"{a[0]} {'NOT ' * negated}BETWEEN {low[0]} AND {high[0]}", meaning
+
+
 def _is_null(name: str, negated: bool) -> tuple[str, Meaning]:
     return f"{name} IS {'NOT ' * negated}NULL", lambda row: naive.missing(row[name]) is not negated
 
@@ -107,8 +119,9 @@ def _truths(inner: st.SearchStrategy[tuple[str, Meaning]]) -> st.SearchStrategy[
 
 
 comparisons = st.builds(_compared, operands, st.sampled_from(["<", "<=", ">", ">=", "=", "<>"]), operands)
+betweens = st.builds(_between, operands, operands, operands, st.booleans())
 truths = st.recursive(
-    comparisons | st.builds(_is_null, st.sampled_from(sorted(COLUMNS)), st.booleans()), _truths, max_leaves=5
+    comparisons | betweens | st.builds(_is_null, st.sampled_from(sorted(COLUMNS)), st.booleans()), _truths, max_leaves=5
 )
 
 
