@@ -154,6 +154,9 @@ def test_between_includes_both_ends_and_can_be_negated() -> None:
 def test_a_missing_value_a_division_by_zero_and_an_overflow_are_unknown() -> None:
     assert said("a > 0") == [True, False, None, False, True, True, None, True]
     assert said("a / b > -100")[3:5] == [None, None]
+    assert said("1 / (1 / b) > -100")[3] is None  # not 1 / infinity
+    assert said("1 % (1 / b) > -100")[3] is None
+    assert said("1 % b > -100")[3] is None
     assert said("a * b * 10 > 0")[5] is None
     assert said("NOT (a / b > -100)")[3] is None
 
