@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from services.download.adapters import imports
-from services.download.adapters.compare import compare
+from services.download.adapters.daily import Dailies, Doubt
 from services.download.adapters.fetch import Patience
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
@@ -241,27 +241,14 @@ class _Download:
                 series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
-        """Fetch the daily archives of days in doubt; where one differs from the monthly archive, it counts."""
+        """Hold days in doubt against their daily archives."""
         doubts = [
-            (series, day, why)
+            Doubt(series, day, why)
             for series in gathered.series.values()
             for day, why in series.doubts(self._request.compare).items()
         ]
-        self._fetch([series.monthly[day] for series, day, _ in doubts])
-        differing = [
-            (series, why, part, entry)
-            for series, day, why in doubts
-            if (part := self._found[series.monthly[day]]) is not None
-            and (entry := series.differing(day, part)) is not None
-        ]
-        tasks = [
-            Task(f"download {entry.name} compared with its day", compare, (self._lake, series.standing(entry), entry))
-            for series, _, _, entry in differing
-        ]
-        for index, differs in self._each(tasks, sum(entry.bytes for *_, entry in differing)):
-            series, why, part, entry = differing[index]
-            gathered.parts.append(part)
-            series.prefer(entry, why, differs)
+        kind = (self._request.market, self._request.data_type)
+        gathered.parts += Dailies(self._lake, kind, self._fetch, self._each).settle(doubts)
 
     def _each(self, tasks: Sequence[Task[Result]], size: int | None = None) -> Iterator[tuple[int, Result]]:
         """Yield what tasks return as they finish; they run here where the files that they read have few bytes."""
@@ -273,11 +260,11 @@ class _Download:
         self._message = message
         self._tell()
 
-    def _fetch(self, archives: list[Archive]) -> None:
-        """Fetch what has not been asked for in this run, side by side."""
+    def _fetch(self, archives: list[Archive]) -> dict[Archive, Part | None]:
+        """Fetch what has not been asked for in this run, side by side; return all parts of this run."""
         archives = [archive for archive in archives if archive not in self._found]
         if not archives:
-            return
+            return self._found
         self._total += len(archives)
         calls, before = batches(archives, cpus()), (len(self._found), self._rows)
         with (
@@ -293,6 +280,7 @@ class _Download:
                     self._note(archive, part)
                 self._tell()
         self._seen = (0, 0)
+        return self._found
 
     def _note(self, archive: Archive, part: Part | None) -> None:
         self._found[archive] = part

@@ -71,14 +71,13 @@ class Series:
         self.compared.append(day)
         return entry if entry.sha256 != self.entries[day].sha256 else None
 
-    def standing(self, entry: FileEntry) -> FileEntry:
-        """Return the partition that stands for the day of this one."""
-        return self.entries[_day(entry)]
-
-    def prefer(self, entry: FileEntry, why: Sequence[str], differs: Difference) -> None:
-        """Let a daily archive's partition stand for its day."""
-        day = _day(entry)
-        self.corrections.append(_by_daily(day, why, _rows(self.entries[day]), entry, differs))
+    def prefer(self, entry: FileEntry, why: Sequence[str], differs: Difference, united: Part | None) -> None:
+        """Let a daily archive's partition stand for its day; or what it was united to with rows that it lacks."""
+        day, before = _day(entry), _rows(self.entries[_day(entry)])
+        self.mended.pop(day, None)
+        if united is not None:
+            entry, self.mended[day] = united.files[0], united.facts["record"]
+        self.corrections.append(_by_daily(day, why, before, entry, differs))
         self.entries[day] = entry
 
     def holed(self) -> list[tuple[FileEntry, list[FileEntry]]]:
@@ -112,7 +111,7 @@ class Series:
     def mend(self, gaps: Mapping[Gap, Outcome], parts: Mapping[date, Part]) -> None:
         """Take the days that were made again, and note what became of every gap."""
         mended = {day: part.files[0] for day, part in parts.items()}
-        self.mended = {day: part.facts["record"] for day, part in parts.items()}
+        self.mended |= {day: part.facts["record"] for day, part in parts.items()}
         noted: dict[date, Correction] = {}
         for day in sorted({gap.day for gap in gaps} | mended.keys()):
             before = _rows(self.entries[day]) if day in self.entries else 0
