@@ -7,7 +7,7 @@ from typing import Any
 
 from services.download.adapters.mend import beside
 from services.download.domain.archives import Archive
-from services.download.domain.series import Series
+from services.download.domain.series import Series, voids_of
 from tickloom.contracts.artifact import Part
 from tickloom.fanout import Task
 from tickloom.lake import Lake
@@ -54,9 +54,12 @@ class Dailies:
             Task(
                 f"download {entry.name} compared with its day",
                 beside,
-                (self.lake, doubt.day, self.kind, doubt.series.entries[doubt.day], entry),
+                (
+                    *(self.lake, doubt.day, self.kind, doubt.series.entries[doubt.day], entry),
+                    (voids_of(part), doubt.series.voids),
+                ),
             )
-            for doubt, _, entry in differing
+            for doubt, part, entry in differing
         ]
         for index, (differs, united) in self.each(tasks, sum(entry.bytes for *_, entry in differing)):
             doubt, _, entry = differing[index]

@@ -97,3 +97,19 @@ def test_each_archive_gives_what_the_other_lacks_and_the_daily_one_counts_where_
     text = published.check(run, "corrections")["text"]
     assert "2 rows differ, and the daily archives' count; 10 ids are in the monthly archives alone, and kept." in text
     assert published.check(run, "duplicates")["grade"] == "A"
+
+
+def void(i):
+    return f"{i},0.00000000,0.00000000,-1,-1,{T0 + 40_000 * i},True,True\n"
+
+
+def test_a_trade_that_the_daily_archive_voids_is_not_taken_from_the_month(published):
+    whole = trades()
+    published.publish(MONTH, swapped(whole.values()))
+    published.publish(DAY, [void(i) if i in (7, 8, 900) else row for i, row in whole.items() if i != 50])
+    run = published.own()
+    assert published.rows(run)["trade_id"] == [i for i in whole if i not in (7, 8, 900)]
+    (one,) = run.facts["corrections"]["BTCUSDT"]
+    assert (one["only_monthly"], one["only_daily"], one["differs"], one["ids_missing"]) == (1, 0, 3, 0)
+    assert published.check(run, "ids")["grade"] == "A"
+    assert run.facts["quality"]["ids_missing"] == 0
