@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from services.download.adapters import imports
+from services.download.adapters.compare import on_both
 from services.download.adapters.daily import Dailies, Doubt
 from services.download.adapters.fetch import Patience
 from services.download.adapters.recheck import ask_again
@@ -16,7 +17,7 @@ from services.download.domain.archives import Archive, plan
 from services.download.domain.batches import batches
 from services.download.domain.certificate import summary as grades
 from services.download.domain.editions import served
-from services.download.domain.errors import NothingThere, NotPublished
+from services.download.domain.errors import IdOnTwoDays, NothingThere, NotPublished
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
@@ -179,6 +180,7 @@ class _Download:
         self._compare(gathered)
         repair = Repair(self._lake, self._request, self._exchange, self._source, self._each, self._say)
         repair.run(gathered.series)
+        self._check_days(gathered)
         for symbol, series in gathered.series.items():
             gathered.missing[symbol] = [day for day in gathered.missing[symbol] if day not in series.entries]
         gathered.archives = served(self._found)
@@ -249,6 +251,15 @@ class _Download:
         ]
         kind = (self._request.market, self._request.data_type)
         gathered.parts += Dailies(self._lake, kind, self._fetch, self._each).settle(doubts)
+
+    def _check_days(self, gathered: _Gathered) -> None:
+        """Look for ids on two days: each archive is well by itself. Raises IdOnTwoDays."""
+        pairs = [pair for series in gathered.series.values() for pair in series.overlapping()]
+        tasks = [Task(f"download {a.name} beside {b.name}", on_both, (self._lake, a, b)) for a, b in pairs]
+        for index, (count, first) in self._each(tasks, sum(a.bytes + b.bytes for a, b in pairs)):
+            if count:
+                days = sorted(entry.facts["day"] for entry in pairs[index])
+                raise IdOnTwoDays(pairs[index][0].facts["symbol"], *days, first, count)
 
     def _each(self, tasks: Sequence[Task[Result]], size: int | None = None) -> Iterator[tuple[int, Result]]:
         """Yield what tasks return as they finish; they run here where the files that they read have few bytes."""

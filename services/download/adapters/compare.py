@@ -49,6 +49,13 @@ def holes(lake: Lake, entry: FileEntry, beside: Sequence[FileEntry], voids: I64)
     return list(zip(ids[where].tolist(), ids[where + 1].tolist(), strict=True))
 
 
+def on_both(lake: Lake, one: FileEntry, other: FileEntry) -> tuple[int, int]:
+    """Return how many ids are in both of two partitions, and the first of them, or -1."""
+    left, right = ids_in(lake, one), ids_in(lake, other)
+    here, _ = in_both(left, right)
+    return here.size, int(left[here[0]]) if here.size else -1
+
+
 def ids_in(lake: Lake, entry: FileEntry) -> I64:
     """Return the ids of a partition's trades, (n,), increasing."""
     return _whole(lake.read_bytes(entry), "trade_id")

@@ -119,6 +119,15 @@ class Series:
             found += [Gap(self.symbol, first + _A_DAY, *hole, first, last) for hole in holes]
         return found
 
+    def overlapping(self) -> list[tuple[FileEntry, FileEntry]]:
+        """Return the pairs of days whose ids lie among each other: one of them may have an id that the other has."""
+        found, open_before = [], list[FileEntry]()
+        for entry in sorted(self.entries.values(), key=lambda entry: (entry.facts["first_id"], _day(entry))):
+            open_before = [other for other in open_before if other.facts["last_id"] >= entry.facts["first_id"]]
+            found += [(other, entry) for other in open_before]
+            open_before.append(entry)
+        return found
+
     def touched(self, span: Span) -> dict[date, FileEntry]:
         """Return the partitions of the days that trades of a span may be of, in order."""
         first, last = span.gaps[0].first_day - _A_DAY, span.gaps[-1].last_day + _A_DAY

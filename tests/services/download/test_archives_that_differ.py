@@ -8,6 +8,7 @@ import uvicorn
 
 from exchange_sim.app import create_app
 from exchange_sim.config import SimSettings
+from services.download.domain.errors import IdOnTwoDays
 from tests.naive import download as naive
 from tests.services.download.runs import Stage
 from tests.services.download.sources import T0, checksum, zipped
@@ -113,3 +114,36 @@ def test_a_trade_that_the_daily_archive_voids_is_not_taken_from_the_month(publis
     assert (one["only_monthly"], one["only_daily"], one["differs"], one["ids_missing"]) == (1, 0, 3, 0)
     assert published.check(run, "ids")["grade"] == "A"
     assert run.facts["quality"]["ids_missing"] == 0
+
+
+NEXT = "BTCUSDT-aggTrades-2024-01-06"
+BOTH_DAYS = {"start_date": "2024-01-05", "end_date": "2024-01-06"}
+
+
+def next_day(*ids):
+    return [f"{i},100.5,0.25,{i},{i},{T0 + A_DAY + i},True,True\n" for i in ids]
+
+
+@pytest.mark.parametrize("ids", [(2000, 2001), (1990, 1995, 2001)])
+def test_an_id_on_two_days_is_refused_though_each_archive_is_well_by_itself(published, ids):
+    """ZILBTC, 2021-02-28 and 2021-03-01: https://github.com/binance/binance-public-data/issues/353."""
+    published.publish(DAY, trades().values())
+    published.publish(NEXT, next_day(*ids))
+    with pytest.raises(IdOnTwoDays, match=f"2024-01-05 and 2024-01-06 both have a trade of id {ids[0]}"):
+        published.own(**BOTH_DAYS)
+    assert published.own(**BOTH_DAYS | {"end_date": "2024-01-05"}).facts["quality"]["rows"] == 2000
+
+
+def test_ids_that_lie_among_those_of_another_day_are_no_error(published):
+    published.publish(DAY, [row for i, row in trades().items() if i != 1990])
+    published.publish(NEXT, next_day(1990, 2001))
+    assert published.own(**BOTH_DAYS).facts["quality"]["rows"] == 2001
+
+
+def test_a_row_that_two_archives_have_is_stored_once_and_told(published):
+    whole = trades()
+    published.publish(DAY, whole.values())
+    published.publish(NEXT, [whole[2000], *next_day(2001)])
+    run = published.own(**BOTH_DAYS)
+    assert run.facts["quality"]["rows"] == 2001
+    assert published.check(run, "foreign_rows")["numbers"]["dropped"] == 1
