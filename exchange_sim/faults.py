@@ -22,6 +22,7 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "day_missing": ("rows", "a month's second day has no rows"),
     "day_cut_short": ("rows", "the last fifth of each day is missing"),
     "sentinel_rows": ("rows", "aggTrades: three rows of each day repeat an id, price and quantity 0, ids -1"),
+    "voided_rows": ("rows", "aggTrades: three rows of each day are void where they stand, with their own id"),
     "bad_row": ("rows", "the price (of a bar, the open) in the middle of the first day is NaN"),
     "foreign_rows": ("rows", "trades, aggTrades: the first three rows of the day after come at the end"),
     "republished": (
@@ -104,6 +105,8 @@ def plan_rows(fault: str, kind: str, n_rows: int, first_day: bool, rng: np.rando
         repeated = np.unique(rows[[0, n_rows // 2, n_rows - 1]])
         rows = np.sort(np.concatenate([rows, repeated]))
         sentinels = np.searchsorted(rows, repeated, side="right") - 1
+    elif fault == "voided_rows" and kind == "aggTrades":
+        sentinels = np.unique(rows[[0, n_rows // 2, n_rows - 1]])
     elif fault == "republished" and first_day:
         altered = rows[n_rows // 2 : n_rows // 2 + 1]
     elif fault == "bad_row" and first_day:

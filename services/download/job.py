@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any, TypeVar
 
 from services.download.adapters import imports
-from services.download.adapters.compare import compare
+from services.download.adapters.compare import on_both
+from services.download.adapters.daily import Dailies, Doubt
 from services.download.adapters.fetch import Patience
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
@@ -16,7 +17,7 @@ from services.download.domain.archives import Archive, plan
 from services.download.domain.batches import batches
 from services.download.domain.certificate import summary as grades
 from services.download.domain.editions import served
-from services.download.domain.errors import NothingThere, NotPublished
+from services.download.domain.errors import IdOnTwoDays, NothingThere, NotPublished
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
@@ -179,6 +180,7 @@ class _Download:
         self._compare(gathered)
         repair = Repair(self._lake, self._request, self._exchange, self._source, self._each, self._say)
         repair.run(gathered.series)
+        self._check_days(gathered)
         for symbol, series in gathered.series.items():
             gathered.missing[symbol] = [day for day in gathered.missing[symbol] if day not in series.entries]
         gathered.archives = served(self._found)
@@ -241,27 +243,23 @@ class _Download:
                 series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
-        """Fetch the daily archives of days in doubt; where one differs from the monthly archive, it counts."""
+        """Hold days in doubt against their daily archives."""
         doubts = [
-            (series, day, why)
+            Doubt(series, day, why)
             for series in gathered.series.values()
             for day, why in series.doubts(self._request.compare).items()
         ]
-        self._fetch([series.monthly[day] for series, day, _ in doubts])
-        differing = [
-            (series, why, part, entry)
-            for series, day, why in doubts
-            if (part := self._found[series.monthly[day]]) is not None
-            and (entry := series.differing(day, part)) is not None
-        ]
-        tasks = [
-            Task(f"download {entry.name} compared with its day", compare, (self._lake, series.standing(entry), entry))
-            for series, _, _, entry in differing
-        ]
-        for index, differs in self._each(tasks, sum(entry.bytes for *_, entry in differing)):
-            series, why, part, entry = differing[index]
-            gathered.parts.append(part)
-            series.prefer(entry, why, differs)
+        kind = (self._request.market, self._request.data_type)
+        gathered.parts += Dailies(self._lake, kind, self._fetch, self._each).settle(doubts)
+
+    def _check_days(self, gathered: _Gathered) -> None:
+        """Look for ids on two days: each archive is well by itself. Raises IdOnTwoDays."""
+        pairs = [pair for series in gathered.series.values() for pair in series.overlapping()]
+        tasks = [Task(f"download {a.name} beside {b.name}", on_both, (self._lake, a, b)) for a, b in pairs]
+        for index, (count, first) in self._each(tasks, sum(a.bytes + b.bytes for a, b in pairs)):
+            if count:
+                days = sorted(entry.facts["day"] for entry in pairs[index])
+                raise IdOnTwoDays(pairs[index][0].facts["symbol"], *days, first, count)
 
     def _each(self, tasks: Sequence[Task[Result]], size: int | None = None) -> Iterator[tuple[int, Result]]:
         """Yield what tasks return as they finish; they run here where the files that they read have few bytes."""
@@ -273,11 +271,11 @@ class _Download:
         self._message = message
         self._tell()
 
-    def _fetch(self, archives: list[Archive]) -> None:
-        """Fetch what has not been asked for in this run, side by side."""
+    def _fetch(self, archives: list[Archive]) -> dict[Archive, Part | None]:
+        """Fetch what has not been asked for in this run, side by side; return all parts of this run."""
         archives = [archive for archive in archives if archive not in self._found]
         if not archives:
-            return
+            return self._found
         self._total += len(archives)
         calls, before = batches(archives, cpus()), (len(self._found), self._rows)
         with (
@@ -293,6 +291,7 @@ class _Download:
                     self._note(archive, part)
                 self._tell()
         self._seen = (0, 0)
+        return self._found
 
     def _note(self, archive: Archive, part: Part | None) -> None:
         self._found[archive] = part

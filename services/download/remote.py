@@ -241,18 +241,6 @@ def ask_history(lake: Lake, exchange: Exchange, question: Question, key: str) ->
                 return Part(facts=nothing(question.span, why))
 
 
-def mend_day(
-    lake: Lake, day: date, kind: tuple[str, str], base: FileEntry | None, fills: list[FileEntry], key: str
-) -> Part:
-    """Make a day again of its partition and of trades that it lacked: see adapters.mend.mend."""
-    part = lake.part(STAGE, key)
-    if part is None:
-        with lake.scratch() as scratch:
-            part = mend(lake, scratch, day, kind, base, fills)
-        part = lake.put_part(STAGE, key, part)
-    return part
-
-
 def import_file(lake: Lake, folder: Path, work: Import, key: str) -> Part:
     """Import one file and store its partitions. Errors are those of adapters.imports, open_member and ingest."""
     with lake.scratch() as scratch:
@@ -327,7 +315,8 @@ class Repair:
         gaps = [gap for one in series.values() for gap in one.between()]
         holed = [(one, *pair) for one in series.values() for pair in one.holed()]
         tasks = [
-            Task(f"download {entry.name} looked into", holes, (self.lake, entry, beside)) for _, entry, beside in holed
+            Task(f"download {entry.name} looked into", holes, (self.lake, entry, beside, one.voids))
+            for one, entry, beside in holed
         ]
         for index, found in self.each(tasks, sum(entry.bytes for _, entry, _ in holed)):
             one, entry, _ = holed[index]
@@ -379,10 +368,8 @@ class Repair:
                 wanted.append((symbol, day, series[symbol].entries.get(day), found))
         tasks = []
         for symbol, day, base, found in wanted:
-            put = [entry.sha256 for entry in found]
-            key = {"version": VERSION, "mended": [symbol, day.isoformat()], "base": base and base.sha256, "put": put}
             name = f"download {symbol} {day} mended"
-            tasks.append(Task(name, mend_day, (self.lake, day, kind, base, found, digest(key))))
+            tasks.append(Task(name, mend, (self.lake, day, kind, base, found, series[symbol].voids)))
         size = sum(entry.bytes for _, _, base, found in wanted for entry in (*found, *([base] if base else [])))
         return {wanted[index][:2]: part for index, part in self.each(tasks, size)}
 

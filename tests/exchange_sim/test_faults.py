@@ -106,6 +106,16 @@ def test_sentinel_rows_are_void_rows_beside_the_clean_ones(sim):
     assert lines(sim, "sentinel_rows", WHERE) == lines(sim, "", WHERE)  # trades have none
 
 
+def test_voided_rows_are_void_where_they_stand(sim):
+    clean, seen = lines(sim, "", AGGS), lines(sim, "voided_rows", AGGS)
+    changed = [i for i, (a, b) in enumerate(zip(clean, seen, strict=True)) if a != b]
+    assert changed == [0, len(clean) // 2, len(clean) - 1]
+    for i in changed:
+        (number, *then), (same, *now) = clean[i].split(","), seen[i].split(",")
+        assert (same, now[:4], now[4:]) == (number, ["0.00000000", "0.00000000", "-1", "-1"], then[4:])
+    assert lines(sim, "voided_rows", WHERE) == lines(sim, "", WHERE)  # trades have none
+
+
 def test_bad_row_has_one_nan_for_a_price(sim, where):
     clean, seen = lines(sim, "", where, **interval(where)), lines(sim, "bad_row", where, **interval(where))
     (changed,) = [n for n, (a, b) in enumerate(zip(clean, seen, strict=True)) if a != b]

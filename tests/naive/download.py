@@ -69,6 +69,14 @@ def difference(left: dict[int, tuple], right: dict[int, tuple]) -> tuple[int, in
     return len(left.keys() - both), len(right.keys() - both), sum(left[i] != right[i] for i in both)
 
 
+def united(monthly: dict[int, str], daily: dict[int, str]) -> dict[int, str]:
+    """Return the rows by id that a month's and a day's archive make together."""
+    rows = dict(monthly)
+    for i, row in daily.items():
+        rows[i] = row
+    return rows
+
+
 def holes(ids: set[int]) -> list[tuple[int, int]]:
     """Return the ids on both sides of each hole, by asking every number whether it is there."""
     found, before = [], None

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from services.download.domain.corrections import Difference, in_both, unequal
+from services.download.domain.voids import between
 from tickloom.contracts.artifact import FileEntry
 from tickloom.kernel import I64
 from tickloom.lake import Lake, read_table, units
@@ -33,18 +34,31 @@ def compare(lake: Lake, monthly: FileEntry, daily: FileEntry) -> Difference:
     return Difference(left_ids.size - here.size, right_ids.size - here.size, int(differs.sum()))
 
 
-def holes(lake: Lake, entry: FileEntry, beside: Sequence[FileEntry]) -> list[tuple[int, int]]:
+def holes(lake: Lake, entry: FileEntry, beside: Sequence[FileEntry], voids: I64) -> list[tuple[int, int]]:
     """Return the ids before and after each hole in a partition's ids, in order.
 
     beside  partitions of the days around whose ids may lie among this one's
+    voids   ids of void rows, increasing: they are no holes
     """
-    ids = _whole(lake.read_bytes(entry), "trade_id")
+    ids = ids_in(lake, entry)
     first, last = ids[0], ids[-1]
     for other in beside:
-        others = _whole(lake.read_bytes(other), "trade_id")
-        ids = np.union1d(ids, others[(others > first) & (others < last)])
+        ids = np.union1d(ids, between(ids_in(lake, other), first, last))
+    ids = np.union1d(ids, between(voids, first, last))
     where = np.flatnonzero(np.diff(ids) > 1)
     return list(zip(ids[where].tolist(), ids[where + 1].tolist(), strict=True))
+
+
+def on_both(lake: Lake, one: FileEntry, other: FileEntry) -> tuple[int, int]:
+    """Return how many ids are in both of two partitions, and the first of them, or -1."""
+    left, right = ids_in(lake, one), ids_in(lake, other)
+    here, _ = in_both(left, right)
+    return here.size, int(left[here[0]]) if here.size else -1
+
+
+def ids_in(lake: Lake, entry: FileEntry) -> I64:
+    """Return the ids of a partition's trades, (n,), increasing."""
+    return _whole(lake.read_bytes(entry), "trade_id")
 
 
 def _whole(data: bytes, name: str) -> I64:

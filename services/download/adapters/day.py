@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from services.download.domain.gaps import SHORTEST_SILENCE_US, Gaps, silences, s
 from services.download.domain.scale import decimal_text, exact_dot, exact_sum
 from services.download.domain.times import DAY_US
 from services.download.domain.trades import DayTrades
+from services.download.domain.voids import between
 from services.download.kernels.minutes import MINUTES, mark_minutes
 from services.download.kernels.sums import divide_exactly, time_steps, zeros_in_common
 from services.download.kernels.trades import (
@@ -77,6 +78,20 @@ class StoredDay:
     def ids(self) -> I64:
         """Return the ids of its trades, in order."""
         return _integers(read_table(self.path, ["trade_id"])["trade_id"])
+
+    def of_rows(self, voids: I64) -> I64:
+        """Return those of increasing ids that its trades have: a void row may repeat the id of one that is not."""
+        near = between(voids, self.facts["first_id"] - 1, self.facts["last_id"] + 1)
+        return near[np.isin(near, self.ids)] if near.size else near
+
+    def knowing(self, voids: I64) -> "StoredDay":
+        """Return it with the gaps that are left where void rows had these ids, which are increasing."""
+        own = between(voids, self.facts["first_id"], self.facts["last_id"])
+        if not (own.size and self.id_gaps.count):
+            return self
+        left = Gaps()
+        step_gaps(np.union1d(self.ids, own), 1, left)
+        return replace(self, id_gaps=left)
 
 
 def store_day(path: Path, day: DayTrades, counts: dict[str, int]) -> StoredDay:

@@ -7,7 +7,7 @@ import numpy as np
 
 from services.download.adapters.day import NAMES, OpenDay, StoredDay, store_day, stored_columns
 from services.download.adapters.spool import Spool
-from services.download.domain import trades
+from services.download.domain import trades, voids
 from services.download.domain.errors import BadRow
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
@@ -55,11 +55,16 @@ class Days:
         self._open: OpenDay | None = None
         self._stored: dict[int, StoredDay] = {}
         self._spool = Spool(folder, layout.width)
+        self._voids: list[I64] = []
 
     def numbers(self) -> list[int]:
         """Return the days that have trades, in order."""
         last = {self._open.number} if self._open is not None else set()
         return sorted({*self._stored, *self._spool.periods(), *last})
+
+    def voids(self) -> I64:
+        """Return the ids of the void rows that were dropped, increasing."""
+        return np.unique(np.concatenate([voids.NONE, *self._voids]))
 
     def room(self) -> tuple[I64, int]:
         """Return where to put the next block of trades, as RowReader.read_trades asks for it."""
@@ -85,7 +90,9 @@ class Days:
         return well
 
     def _take(self, line: int, begin: int, end: int) -> None:
-        at = begin
+        block, at = self._group[:, begin:end], begin
+        if (void := trades.packed_sentinels(block)).any():
+            self._voids.append(block[TRADE_ID, void])
         while at < end:
             at, why = self._fill(at, end)
             if why in _REASONS:
@@ -136,6 +143,7 @@ class Days:
         self._quality.n_milliseconds += n_milliseconds
         self._quality.dropped["sentinel"] += int(sentinel.sum())
         self._quality.dropped["other_day"] += int(other.sum())
+        self._voids += [rows[sentinel, self._layout.slots["trade_id"]]] if sentinel.any() else []
         keep = ~(sentinel | other)
         days = times[keep] // DAY_US
         for number in np.unique(days).tolist():

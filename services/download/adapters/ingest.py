@@ -20,6 +20,7 @@ from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import RowReader
 from services.download.domain.times import DAY_US, day_number, day_of, to_microseconds, years_of
+from services.download.domain.voids import between, runs_of
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.identity import canonical
@@ -100,25 +101,29 @@ def _read_trades(
 def _store_trades(lake: Lake, source: Source, days: Days, quality: Quality) -> Iterator[FileEntry]:
     """Store one partition per day."""
     before: StoredDay | None = None
+    void = days.voids()
+    void_alone = void
     for number in days.numbers():
-        day = days.settled(number)
+        day = days.settled(number).knowing(void)
+        void_alone = np.setdiff1d(void_alone, day.of_rows(void), assume_unique=True)
         quality.add_counts(day.counts)
         quality.rows += day.n_rows
         if before is not None:
-            _join_days(source.name, number, before, day, quality)
+            _join_days(source.name, number, before, day, void, quality)
         quality.days[day_of(number).isoformat()] = day.record()
         quality.id_gaps.join(day.id_gaps)
         quality.time_gaps.join(day.time_gaps)
         name, facts = _named(source.symbol, number, day.facts)
         yield lake.add_file(name, day.path, rows=day.n_rows, facts=facts)
         before = day
+    quality.void_ids = runs_of(void_alone)
 
 
-def _join_days(name: str, number: int, before: StoredDay, day: StoredDay, quality: Quality) -> None:
+def _join_days(name: str, number: int, before: StoredDay, day: StoredDay, void: I64, quality: Quality) -> None:
     """Look at the ids on both sides of midnight: what is missing between them, what is on both sides."""
     last, first = before.facts["last_id"], day.facts["first_id"]
     if first > last:
-        step_gaps(np.array([last, first]), 1, quality.id_gaps)
+        step_gaps(np.array([last, *between(void, last, first), first]), 1, quality.id_gaps)
         return
     # Ids and times may disagree around midnight; an id on both days would count a trade twice.
     both = np.intersect1d(before.ids[before.ids >= first], day.ids[day.ids <= last])

@@ -1,7 +1,7 @@
 """The quality certificate of a symbol and month: its checks, a grade from A to F, what fixed it, and a grade a day."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 from services.download.domain.checks import PASSED, Check, Period, run_checks
 from services.download.domain.findings import Day, joined, with_silences
 from services.download.domain.grades import worst
+from services.download.domain.voids import NONE
+from tickloom.kernel import I64
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Evidence:
 
     comparisons  by month (2022-01), as domain/minutes.py reports them
     corrections  what repairs took from other sources: {"day", "by", "ids_filled", "ids_missing", "differs", ...}
+    voids        ids of void rows, increasing
     """
 
     symbol: str
@@ -80,11 +83,12 @@ class Evidence:
     is_import: bool = False
     comparisons: Mapping[str, Mapping[str, Any]] | None = None
     corrections: Sequence[Mapping[str, Any]] = ()
+    voids: I64 = field(default_factory=lambda: NONE)
 
 
 def certificates(evidence: Evidence, left_out: Collection[date] = ()) -> list[Certificate]:
     """Return a certificate for each month, in order, of the days that are not left out."""
-    days = list(evidence.days) if evidence.is_klines else joined(evidence.days)
+    days = list(evidence.days) if evidence.is_klines else joined(evidence.days, evidence.voids)
     days = [_with_more(day, evidence) for day in days]
     return [
         _certificate(evidence, month, list(group), left_out)

@@ -242,8 +242,9 @@ def corrections(period: Period) -> Check:
     filled = sum(int(c.get("ids_filled") or 0) for _, c in found)
     left = sum(day.ids_missing for day in period.days)
     differ = [day for day, c in found if c.get("differs") or c.get("only_monthly")]
+    rows, kept = (sum(int(c.get(name) or 0) for _, c in found) for name in ("differs", "only_monthly"))
     numbers = {"days": len({day.day for day, _ in found}), "ids_filled": filled, "ids_left": left}
-    numbers["differ"] = len(differ)
+    numbers |= {"differ": len(differ), "rows_differ": rows, "ids_kept": kept}
     if not found:
         return Check("corrections", "A", PASSED, "Nothing had to be taken from a second source.", numbers)
     ways = {"daily": "daily archives", "rest": "the REST interface"}
@@ -251,7 +252,10 @@ def corrections(period: Period) -> Check:
     text = f"{_n(numbers['days'], 'day')} corrected from {by}: {_n(filled, 'id')} filled in"
     text += f"; {left:,} are missing still." if left else "."
     if differ:
-        text += f" The sources contradict each other on {_listed(differ)}."
+        text += f" The sources contradict each other on {_listed(differ)}:"
+        text += f" {_n(rows, 'row differs', 'rows differ')}, and the daily archives' count;" if rows else ""
+        text += f" {_n(kept, 'id is', 'ids are')} in the monthly archives alone, and kept;" if kept else ""
+        text = text[:-1] + "."
     return Check("corrections", grades.DISAGREEMENT if differ else "A", REMARK, text, numbers)
 
 

@@ -143,7 +143,8 @@ def settle(gaps: Iterable[Gap], answers: Mapping[Span, Part]) -> dict[Gap, Outco
 class Correction:
     """What became of one day.
 
-    by           daily: the daily archive counts instead of the monthly one; rest: ids were missing after that
+    by           daily: of rows that differ those of the daily archive count, and of ids that one archive lacks the
+                 other's; rest: ids were missing after that
     ids_missing  when this was done; ids_unknown: those of them that the exchange does not know
     beside       how the monthly and the daily archive differ
     """

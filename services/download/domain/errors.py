@@ -154,6 +154,17 @@ class ConflictingRows(BadSource):
         return f"{self.args[0]}: the rows of id {self.args[1]} contradict each other"
 
 
+class IdOnTwoDays(BadSource):
+    """Two days have a row of one id: which of them is the trade, or whether both are, the exchange does not say."""
+
+    next_step = "ask for the days up to the first of the two, and for those from the second on, as two downloads"
+
+    def __str__(self) -> str:
+        symbol, first, second, trade_id, count = self.args
+        more = f", and {count - 1:,} more" if count > 1 else ""
+        return f"{symbol}: {first} and {second} both have a trade of id {trade_id}{more}, and their times differ"
+
+
 class WrongPeriod(BadSource):
     """Not one row is of the period that the source is about."""
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from services.download.domain.certificate import Evidence
 from services.download.domain.findings import Day, Source, kline_days, source_of, trade_day
 from services.download.domain.series import Series
+from services.download.domain.voids import in_records
 from tickloom.contracts.artifact import Part
 from tickloom.contracts.download import INTERVAL_US, DownloadRequest, days
 
@@ -27,10 +28,12 @@ def evidence_of(
     comparisons  with the official klines, by month
     series       what repairs took from other sources, and the days that they made again
     """
+    records = []
     known: dict[date, tuple[Mapping[str, Any], Source]] = {}
     for part in parts:
         if not any(entry.name.startswith(f"{symbol}/") for entry in part.files):
             continue
+        records.append(part.facts["quality"])
         source = source_of(part.facts["quality"])
         for name, facts in part.facts["quality"]["days"].items():
             known[date.fromisoformat(name)] = (facts, source)
@@ -51,7 +54,8 @@ def evidence_of(
             INTERVAL_US[request.interval],
             whole=not is_import,
         )
-    return Evidence(symbol, found, request.interval is not None, is_import, comparisons, corrections)
+    voids = in_records(records)
+    return Evidence(symbol, found, request.interval is not None, is_import, comparisons, corrections, voids)
 
 
 def _wanted(request: DownloadRequest, seen: Sequence[date]) -> list[date]:

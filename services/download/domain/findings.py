@@ -11,8 +11,9 @@ import numpy as np
 
 from services.download.domain.grades import FEWEST_ROWS, NEIGHBOURS
 from services.download.domain.rhythm import Silence, silences
+from services.download.domain.voids import NONE, between
 from services.download.kernels.minutes import MINUTES
-from tickloom.kernel import Bool
+from tickloom.kernel import I64, Bool
 
 FIRST_IDS: Final = 1
 """A symbol's very first id is 0 on spot, 1 on USD-M: nothing can be missing before it."""
@@ -108,18 +109,20 @@ def source_of(record: Mapping[str, Any]) -> Source:
     )
 
 
-def joined(days: Sequence[Day]) -> list[Day]:
+def joined(days: Sequence[Day], voids: I64 = NONE) -> list[Day]:
     """Return days of trades, in order and without a hole in the calendar, with what their neighbours tell of each.
 
     Ids missing between two days with rows are those of the first day between them, or of the later one. Where ids and
-    times disagree around midnight, an id that is on the other side is not missing.
+    times disagree around midnight, an id that is on the other side is not missing; nor is one of a void row (`voids`,
+    increasing).
     """
     missing, start, end = [day.ids_missing for day in days], [False] * len(days), [False] * len(days)
     traded = [i for i, day in enumerate(days) if day.rows]
     if traded:
         start[traded[0]] = days[traded[0]].first_id <= FIRST_IDS
     for before, after in pairwise(traded):
-        gap = days[after].first_id - days[before].last_id - 1
+        ends = days[before].last_id, days[after].first_id
+        gap = ends[1] - ends[0] - 1 - between(voids, *ends).size
         missing[before + 1] += max(0, gap)
         swapped = min(missing[before], max(0, -gap))
         missing[before] -= swapped

@@ -29,6 +29,7 @@ class Quality:
     time_gaps: Gaps = field(default_factory=Gaps)
     missing_days: list[str] = field(default_factory=list)
     shared_days: list[str] = field(default_factory=list)
+    void_ids: list[list[int]] = field(default_factory=list)  # runs, each by its first and its last
     days: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add_counts(self, counts: dict[str, int]) -> None:
@@ -61,6 +62,7 @@ class Quality:
             "time_gaps": self.time_gaps.facts(),
             "missing_days": self.missing_days,
             "days_with_ids_of_the_day_before": self.shared_days,
+            "void_ids": self.void_ids,
             "days": self.days,
         }
 

@@ -30,7 +30,12 @@ AROUND: Final = 3
 
 @dataclass(frozen=True)
 class DayFacts:
-    """What a day's partition says of itself; `notes`: what its source said while it was read."""
+    """What a day's partition says of itself, and what else is known of it.
+
+    notes  what its source said while it was read
+    void   ids of void rows between its first and its last
+    reach  the id that ids of void rows run on to after its last; below that where there are none
+    """
 
     day: date
     rows: int
@@ -39,17 +44,28 @@ class DayFacts:
     first_ts: int
     last_ts: int
     notes: tuple[str, ...] = ()
+    void: int = 0
+    reach: int = -1
+
+    @property
+    def missing(self) -> int:
+        """Return how many ids are missing between its first and its last."""
+        return max(0, self.last_id - self.first_id + 1 - self.rows - self.void)
 
     @property
     def is_holed(self) -> bool:
         """Tell whether ids are missing between its first and its last."""
-        return self.last_id - self.first_id + 1 > self.rows
+        return self.missing > 0
+
+    def is_joined_by(self, after: "DayFacts") -> bool:
+        """Tell whether the ids run on from it to a day after it."""
+        return after.first_id <= max(self.last_id, self.reach) + 1
 
 
 def suspicions(days: Sequence[DayFacts]) -> dict[date, list[str]]:
     """Return why each suspicious day is one. `days` are a symbol's, in order; days without a row are not among them."""
     reasons = {day.day: list(day.notes) for day in days}
-    joined = {(a.day, b.day): b.first_id <= a.last_id + 1 for a, b in pairwise(days)}
+    joined = {(a.day, b.day): a.is_joined_by(b) for a, b in pairwise(days)}
     for a, b in pairwise(days):
         if not joined[a.day, b.day]:
             reasons[a.day].append(MISSING_AROUND)

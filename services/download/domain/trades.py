@@ -10,6 +10,7 @@ from services.download.domain.layouts import Layout
 from services.download.domain.order import in_order
 from services.download.domain.scale import decimal_text, exact_dot, exact_sum, on_one_scale
 from services.download.kernels.rows import shortest
+from services.download.kernels.trades import FIRST_ID, LAST_ID, PRICE, QUANTITY
 from tickloom.kernel import I8, I64, Bool
 
 NO_PRICE: Final = "the price is not positive"
@@ -57,6 +58,15 @@ def sentinels(rows: I64, layout: Layout) -> Bool:
         return np.zeros(len(rows), np.bool_)
     no_trade: Bool = (rows[:, slots["price"]] == 0) & (rows[:, slots["quantity"]] == 0)
     no_ids: Bool = (rows[:, slots["first_id"]] == -1) & (rows[:, slots["last_id"]] == -1)
+    return np.logical_and(no_trade, no_ids)
+
+
+def packed_sentinels(group: I64) -> Bool:
+    """Return which trades of a packed block (7 or 5, n) are sentinels."""
+    if len(group) <= FIRST_ID:
+        return np.zeros(group.shape[1], np.bool_)
+    no_trade: Bool = (group[PRICE] == 0) & (group[QUANTITY] == 0)
+    no_ids: Bool = (group[FIRST_ID] == -1) & (group[LAST_ID] == -1)
     return np.logical_and(no_trade, no_ids)
 
 

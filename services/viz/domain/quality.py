@@ -125,9 +125,10 @@ def _corrected(symbol: str, account: Sequence[Record]) -> list[Line]:
     if other := [one for one in account if one["by"] == "daily" and one["rows_before"]]:
         differs = {name: sum(one[name] for one in other) for name in ("only_daily", "only_monthly", "differs")}
         text = (
-            f"{symbol}: on {plural(len(other), 'day')} the daily archive differs from the monthly one, and counts: "
-            f"{differs['only_daily']:,} rows are in the daily one alone, {differs['only_monthly']:,} in the monthly "
-            f"one alone, {differs['differs']:,} differ ({_list([one['day'] for one in other])})."
+            f"{symbol}: on {plural(len(other), 'day')} the daily archive differs from the monthly one, and both make "
+            f"the day: {differs['only_daily']:,} rows are in the daily one alone, {differs['only_monthly']:,} in the "
+            f"monthly one alone, {differs['differs']:,} differ and are the daily one's "
+            f"({_list([one['day'] for one in other])})."
         )
         lines.append(_line(text, "good"))
     by_rest = [one for one in account if one["by"] == "rest"]

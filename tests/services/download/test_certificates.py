@@ -20,6 +20,7 @@ GRADES = {
     "rows_shuffled": "B",
     "id_gap": "E",
     "sentinel_rows": "B",
+    "voided_rows": "B",
     "foreign_rows": "C",
     "id_hole": "E",
     "day_cut_short": "F",
@@ -38,7 +39,7 @@ def test_every_fault_of_the_simulator_has_a_grade_or_is_an_error():
     assert graded - {""} == set(FAULTS)
 
 
-@pytest.mark.parametrize("fault", [*FAULTLESS, *REPAIRED, "id_gap", "id_hole", "day_cut_short"])
+@pytest.mark.parametrize("fault", [*FAULTLESS, *REPAIRED, "id_gap", "id_hole", "day_cut_short", "voided_rows"])
 def test_every_fault_that_is_no_error_has_a_fitting_grade(stage, fault):
     run = stage.sim(f"fault={fault}" if fault else "", **AS_IT_IS)
     (certificate,) = stage.certificates(run)

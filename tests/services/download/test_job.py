@@ -38,7 +38,8 @@ REPAIRED = {
     "slow": lambda q: q["verified"] == 1,
     "cut_off": lambda q: q["verified"] == 1,
 }
-REPAIRED_ELSEWHERE = {"id_gap", "id_hole", "rows_changed", "day_missing", "day_cut_short"}  # in test_repair.py
+REPAIRED_ELSEWHERE = {"id_gap", "id_hole", "rows_changed", "day_missing", "day_cut_short", "voided_rows"}
+"""In test_repair.py."""
 NAMED = {
     "bad_row": errors.BadRow,
     "wrong_columns": errors.BadRow,

@@ -194,3 +194,19 @@ def test_real_archives_are_whole_by_their_ids(stage, real_exchange, monkeypatch)
     ask = {"data_type": "trades", "start_date": "2024-07-23", "end_date": "2024-07-25"}
     run = stage.run(venue="sim", dataset="real", symbols=["NEXOUSDT"], **ask)
     assert run.facts["corrections"] == {"NEXOUSDT": []}
+
+
+@pytest.mark.parametrize("days", [{"start": "2024-01-05", "end": "2024-01-07"}, {"start": "2024-02"}])
+def test_ids_of_void_rows_are_not_missing_and_nobody_is_asked_for_them(stage, exchange, monkeypatch, days):
+    monkeypatch.setenv("TICKLOOM_SIM_URL", exchange.address)
+    settings.cache_clear()
+    clean, run = stage.sim(**days), stage.sim("fault=voided_rows", **days)
+    n_void = 3 * len(partitions(clean))
+    assert rows_of(run) == {name: rows - 3 for name, rows in rows_of(clean).items()}
+    assert run.facts["corrections"] == {"BTCUSDT": []}
+    quality = run.facts["quality"]
+    assert (quality["id_gaps"], quality["ids_missing"], quality["compared_days"]) == (0, 0, 0)
+    assert quality["dropped"]["sentinel"] == check(run, "sentinels")["numbers"]["dropped"] == n_void
+    assert check(run, "ids")["text"] == "The ids run on without a gap."
+    assert check(run, "silences")["numbers"]["silent_minutes"] == check(clean, "silences")["numbers"]["silent_minutes"]
+    assert not [path for _, path, _ in exchange.asked if "/api/" in path]

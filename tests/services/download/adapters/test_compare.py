@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from services.download.adapters.compare import compare, holes
 from services.download.domain.corrections import Difference
+from services.download.domain.voids import NONE
 from tests.naive import download as naive
 from tests.services.download.sources import T0, own_lake, read, trade
 
@@ -60,10 +61,10 @@ def test_a_difference_in_any_column_is_one(lake, row):
 @given(ids=st.sets(st.integers(0, 40), min_size=1))
 def test_holes_are_those_that_counting_finds(lake, ids):
     entry = stored(lake, dict.fromkeys(ids, (1, 0, True)))
-    assert holes(lake, entry, []) == naive.holes(ids)
+    assert holes(lake, entry, [], NONE) == naive.holes(ids)
 
 
 def test_an_id_on_the_other_side_of_midnight_is_no_hole(lake):
     day, after = (read(lake, "".join(trade(i) for i in ids)).files[0] for ids in ((1, 2, 4, 7), (3, 8, 9)))
-    assert holes(lake, day, []) == [(2, 4), (4, 7)]
-    assert holes(lake, day, [after]) == [(4, 7)]
+    assert holes(lake, day, [], NONE) == [(2, 4), (4, 7)]
+    assert holes(lake, day, [after], NONE) == [(4, 7)]

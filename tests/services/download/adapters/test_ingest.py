@@ -162,6 +162,42 @@ def test_sentinel_rows_are_dropped_and_counted(lake):
     assert facts(part)["dropped"]["sentinel"] == 1
 
 
+VOID = "0.00000000,0.00000000,-1,-1"
+
+
+def aggregates(*ids, void=()):
+    """Return a line for each id, void ones as the exchange leaves them: in place, with their own id."""
+    return "".join(f"{i},{VOID if i in void else f'0.1,2,{i},{i}'},{T0 + 1000 * i},true,True\n" for i in ids)
+
+
+@pytest.mark.parametrize("order", [1, -1])  # as they come, and by way of the scratch disk
+def test_ids_of_void_rows_are_not_missing(lake, order):
+    part = read(lake, aggregates(*range(1, 12)[::order], void=(1, 4, 5, 8, 11)), "aggTrades")
+    assert table(lake, part)["trade_id"] == [2, 3, 6, 7, 9, 10]
+    found = facts(part)
+    assert (found["dropped"]["sentinel"], found["id_gaps"]["count"]) == (5, 0)
+    assert found["days"]["2024-01-05"]["ids_missing"] == 0
+    assert found["void_ids"] == [[1, 1], [4, 5], [8, 8], [11, 11]]
+
+
+def test_ids_beside_void_ones_are_still_missing(lake):
+    found = facts(read(lake, aggregates(1, 2, 4, 6, 7, 9, void=(4, 7, 9)), "aggTrades"))
+    assert (found["id_gaps"]["count"], found["id_gaps"]["missing"]) == (2, 2)
+    assert found["days"]["2024-01-05"]["ids_missing"] == 2
+
+
+def test_a_void_row_that_repeats_an_id_tells_of_no_other(lake):
+    rows = aggregates(5, 6, 8) + f"6,{VOID},{T0 + 6000},true,True\n"
+    found = facts(read(lake, rows, "aggTrades"))
+    assert (found["void_ids"], found["id_gaps"]["missing"]) == ([], 1)
+
+
+def test_void_ids_at_midnight_are_not_missing(lake):
+    rows = aggregates(1, 2, 3, void=(3,)) + f"4,{VOID},{T0 + DAY_MS},true,True\n6,0.1,2,6,6,{T0 + DAY_MS},true,True\n"
+    found = facts(read(lake, rows, "aggTrades", last=date(2024, 1, 6)))
+    assert (found["id_gaps"]["missing"], found["id_gaps"]["first"][0]["after"]) == (1, 4)
+
+
 def test_t09_gaps_of_ids_are_counted_and_the_first_are_listed(lake):
     part = read(lake, trade(1) + trade(2) + trade(6) + trade(7) + trade(9))
     gaps = facts(part)["id_gaps"]

@@ -24,8 +24,7 @@ def stored(lake, rows):
 
 
 def mended(lake, base, *fills):
-    with lake.scratch() as scratch:
-        return mend(lake, scratch, DAY, KIND, base, fills)
+    return mend(lake, DAY, KIND, base, fills)
 
 
 @settings(max_examples=30)
@@ -56,8 +55,7 @@ def test_aggregates_keep_their_trades(lake):
     lines = [f"{i},1.5,2,{i},{i},{T0 + i},True,True\n" for i in range(5)]
     whole = read(lake, "".join(lines), "aggTrades").files[0]
     parts = [read(lake, "".join(some), "aggTrades").files[0] for some in (lines[:2] + lines[4:], lines[2:4])]
-    with lake.scratch() as scratch:
-        assert mend(lake, scratch, date(2024, 1, 5), ("spot", "aggTrades"), parts[0], parts[1:]).files == (whole,)
+    assert mend(lake, date(2024, 1, 5), ("spot", "aggTrades"), parts[0], parts[1:]).files == (whole,)
 
 
 def test_rows_that_come_twice_must_be_equal(lake):

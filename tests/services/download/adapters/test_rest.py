@@ -107,8 +107,7 @@ def test_a_mended_day_has_every_id_that_anybody_knows(lake, there, unknown, limi
     assert found.facts["filled"] == [len(set(range(a + 1, b)) - unknown) for a, b in holes]
     assert found.facts["requests"] <= question(part, holes).span.requests(limit)
     if found.files:
-        with lake.scratch() as scratch:
-            day = mend(lake, scratch, DAY, ("spot", "aggTrades"), part.files[0], found.files)
+        day = mend(lake, DAY, ("spot", "aggTrades"), part.files[0], found.files)
         assert day.files[0] == stored(lake, every).files[0]
 
 

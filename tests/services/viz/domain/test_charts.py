@@ -205,8 +205,8 @@ def test_what_was_put_right_and_what_is_missing_still_is_told():
     found = quality([record("a.zip", 1_000)], {"rows": 2_234}, corrections={"BTCUSDT": account})
     for text in (
         "1,000 rows read, 2,234 kept",
-        "BTCUSDT: on 1 day the daily archive differs from the monthly one, and counts: 10 rows are in the daily one "
-        "alone, 2 in the monthly one alone, 3 differ (2022-01-03).",
+        "BTCUSDT: on 1 day the daily archive differs from the monthly one, and both make the day: 10 rows are in the "
+        "daily one alone, 2 in the monthly one alone, 3 differ and are the daily one's (2022-01-03).",
         "BTCUSDT: 1,234 ids missing from all archives came from the exchange's REST API (2022-01-05).",
         "BTCUSDT: 7 ids missing still (2022-01-06): ids are missing in it; the exchange knows no such ids.",
     ):
