@@ -285,8 +285,13 @@ class _Download:
             telling(self._exchange.limiter, self._exchange.host, self._tell, self._report.warn),
         ):
             tasks = (
-                Task(_called(call), fetch_archives, (self._lake, self._exchange, call, self._source, tally))
-                for call in calls
+                Task(
+                    _called(call),
+                    fetch_archives,
+                    (self._lake, self._exchange, call, self._source, own),
+                    alive=own.alive,
+                )
+                for call, own in ((call, tally.of_task(n)) for n, call in enumerate(calls))
             )
             for index, parts in map_unordered(tasks, cancelled=self._report.cancelled, warn=self._report.warn):
                 for archive, part in zip(calls[index], parts, strict=True):

@@ -1,6 +1,5 @@
 """Tasks of the download stage: some archives, one imported file, one question to REST, one day that is mended, each."""
 
-import fcntl
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,14 +12,16 @@ from typing import Any
 import httpx
 
 from services.download.adapters import imports
+from services.download.adapters.alone import alone
 from services.download.adapters.archive import open_member
 from services.download.adapters.compare import holes
-from services.download.adapters.fetch import Fetcher, Patience, host_of
+from services.download.adapters.fetch import Fetched, Fetcher, Patience, host_of
 from services.download.adapters.ingest import Source, ingest
 from services.download.adapters.mend import mend
 from services.download.adapters.minutes import read_pair
 from services.download.adapters.rest import Question, ask
 from services.download.adapters.tally import Tally
+from services.download.adapters.unfinished import unfinished
 from services.download.domain.archives import Archive, period_of
 from services.download.domain.corrections import (
     NO_BUDGET,
@@ -125,7 +126,8 @@ def _fetch_archive(
         tally.add(0, rows - told)
         told = rows
 
-    part = _part_of(lake, exchange, fetcher, archive, of, tell)
+    tally.beat()
+    part = _part_of(lake, exchange, fetcher, archive, of, tell, tally.beat)
     tally.add(1, (part.facts["quality"]["rows"] if part is not None else 0) - told)
     return part
 
@@ -136,30 +138,41 @@ def _part_of(
     fetcher: Fetcher,
     archive: Archive,
     of: Mapping[str, str],
-    tell: Callable[[int], None],
+    tell: Callable[[int], None] = lambda _: None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Part | None:
-    alone = digest({**of, "archive": archive.path})
-    with _alone(exchange.notes, alone), lake.scratch() as scratch:
-        zipped, url = scratch / "archive.zip", exchange.base_url + archive.path
+    with alone(exchange.notes, digest({**of, "archive": archive.path}), beat) as getting_on:
+        url = exchange.base_url + archive.path
         served = fetcher.checksum(url)
         if served is None:
             return None
         part = lake.part(STAGE, _archive_key(of, archive, served))
         if part is not None:
             return part
+
+        def told(rows: int) -> None:
+            getting_on()
+            tell(rows)
+
+        kept = digest({**of, "url": url, "sha256": served})
         try:
-            fetched = fetcher.fetch(url, served, zipped)
+            with unfinished(lake.unfinished(), kept) as zipped:
+                fetched = fetcher.fetch(url, served, zipped, getting_on)
+                return None if fetched is None else _stored(lake, archive, of, zipped, fetched, told)
         except OSError as error:  # of the disk: the network's have names of their own
             raise LakeUnavailable(lake.url, str(error)) from error
-        if fetched is None:
-            return None
-        key = _archive_key(of, archive, fetched.served_sha256)
-        layout = layout_of(archive.market, archive.data_type)
-        name = f"{archive.stem}.zip"
-        source = Source(name, archive.symbol, layout, archive.interval, archive.first, archive.last, archive.stem)
-        quality = Quality(name, fetched.served_sha256, fetched.computed_sha256, fetched.bytes)
-        with open_member(zipped, name, f"{archive.stem}.csv") as chunks:
-            return lake.put_part(STAGE, key, ingest(lake, scratch, source, chunks, quality, tell))
+
+
+def _stored(
+    lake: Lake, archive: Archive, of: Mapping[str, str], zipped: Path, fetched: Fetched, tell: Callable[[int], None]
+) -> Part:
+    """Store the partitions of an archive that was fetched."""
+    layout, name = layout_of(archive.market, archive.data_type), f"{archive.stem}.zip"
+    source = Source(name, archive.symbol, layout, archive.interval, archive.first, archive.last, archive.stem)
+    quality = Quality(name, fetched.served_sha256, fetched.computed_sha256, fetched.bytes)
+    with lake.scratch() as scratch, open_member(zipped, name, f"{archive.stem}.csv") as chunks:
+        part = ingest(lake, scratch, source, chunks, quality, tell)
+    return lake.put_part(STAGE, _archive_key(of, archive, fetched.served_sha256), part)
 
 
 def _archive_key(of: Mapping[str, str], archive: Archive, sha256: str) -> str:
@@ -211,7 +224,7 @@ def _official(
     with exchange.fetcher() as fetcher:
 
         def part_of(archive: Archive) -> Part | None:
-            return _part_of(lake, exchange, fetcher, archive, of, lambda _: None)
+            return _part_of(lake, exchange, fetcher, archive, of)
 
         if 2 * len(days) > len(month.dailies()) and (part := part_of(month)) is not None:
             yield month, part
@@ -229,7 +242,7 @@ def ask_history(lake: Lake, exchange: Exchange, question: Question, key: str) ->
 
     A refusal (of the address, or of the symbol) is an answer too, and not kept: elsewhere the exchange may not refuse.
     """
-    with _alone(exchange.notes, key), lake.scratch() as scratch:
+    with alone(exchange.notes, key), lake.scratch() as scratch:
         part = lake.part(STAGE, key)
         if part is not None:
             return part
@@ -385,13 +398,3 @@ class Repair:
             tasks.append(Task(name, mend_day, (self.lake, day, kind, base, found, digest(key))))
         size = sum(entry.bytes for _, _, base, found in wanted for entry in (*found, *([base] if base else [])))
         return {wanted[index][:2]: part for index, part in self.each(tasks, size)}
-
-
-@contextmanager
-def _alone(notes: Path, key: str) -> Iterator[None]:
-    """Let one process of this machine work on a key at a time: ten jobs that want one archive download it once."""
-    folder = notes / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / key).open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -208,6 +208,39 @@ def test_t13_one_archive_wanted_by_ten_at_once_is_downloaded_once(stage, simulat
     assert sum(url.path.endswith(".zip") for url in asked) == 1
 
 
+def test_a_download_that_ended_early_goes_on_where_it_was_in_the_next_attempt(stage, monkeypatch):
+    ranges, receive, send = [], Fetcher._receive, httpx.Client.send
+
+    def half(self, transfer, response):
+        chunk = next(response.iter_raw(1000))
+        transfer.target.write_bytes(chunk)
+        transfer.note(chunk)
+        raise errors.ExchangeFailed(transfer.url, 6, "as if it was killed")
+
+    def counted(client, request, **more):
+        if request.url.path.endswith(".zip"):
+            ranges.append(request.headers.get("range"))
+        return send(client, request, **more)
+
+    monkeypatch.setattr("services.download.job.map_unordered", lambda tasks, **_: _here(tasks))
+    monkeypatch.setattr(httpx.Client, "send", counted)
+    clean = stage.sim()
+    monkeypatch.setattr(Fetcher, "_receive", half)
+    with pytest.raises(errors.ExchangeFailed):
+        stage.sim(start="2024-01-06")
+    monkeypatch.setattr(Fetcher, "_receive", receive)
+    run = stage.sim(start="2024-01-06")
+    assert ranges == [None, None, "bytes=1000-"]
+    assert run.facts["quality"]["verified"] == clean.facts["quality"]["verified"] == 1
+    assert list(stage.lake.unfinished().iterdir()) == []
+
+
+def _here(tasks):
+    for n, task in enumerate(tasks):
+        yield n, task.function(*task.args)
+        assert task.alive.exists()  # it told that it gets on: the deadline counts from then
+
+
 def test_a_cancelled_download_stops_and_publishes_nothing(stage):
     call = call_of(venue="sim", symbols=["BTCUSDT"], start_date="2024-01", end_date="2024-02", dataset="fault=stall")
     report = Report()
