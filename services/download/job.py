@@ -21,7 +21,7 @@ from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
 from services.download.domain.verdict import Verdict, judge
-from services.download.remote import STAGE, Import, Repair, compare_month, exchange_of, fetch_archives, import_file
+from services.download.remote import STAGE, Repair, compare_month, exchange_of, fetch_archives, import_file
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.download import CERTIFICATES, VERSION, DownloadRequest
 from tickloom.contracts.events import StageCall
@@ -362,7 +362,9 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
         last = request.last_day() if request.end_date else None
         sha256 = pinned.sha256 or sha256_file(file)
         interval = request.interval or ""
-        works.append(Import(pinned.path, sha256, symbol, request.market, request.data_type, interval, first, last))
+        works.append(
+            imports.Import(pinned.path, sha256, symbol, request.market, request.data_type, interval, first, last)
+        )
     tasks = [
         Task(f"download {work.symbol} {work.path}", import_file, (lake, folder, work, digest(_work_key(work))))
         for work in works
@@ -377,6 +379,6 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
     return gathered
 
 
-def _work_key(work: Import) -> dict[str, Any]:
+def _work_key(work: imports.Import) -> dict[str, Any]:
     span = {"first": str(work.first), "last": str(work.last)}
     return {"version": VERSION, "venue": "file", **{k: v for k, v in vars(work).items() if k not in span}, **span}

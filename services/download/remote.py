@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +22,7 @@ from services.download.adapters.minutes import read_pair
 from services.download.adapters.rest import Question, ask
 from services.download.adapters.tally import Tally
 from services.download.adapters.unfinished import unfinished
-from services.download.domain.archives import Archive, period_of
+from services.download.domain.archives import Archive
 from services.download.domain.corrections import (
     NO_BUDGET,
     NO_REQUESTS,
@@ -34,9 +34,9 @@ from services.download.domain.corrections import (
     spans,
 )
 from services.download.domain.editions import served
-from services.download.domain.errors import BadSource, ExchangeRefused, FileUnreadable
+from services.download.domain.errors import BadSource, ExchangeRefused
 from services.download.domain.history import NEEDS_KEY, Host, endpoint_of
-from services.download.domain.layouts import Layout, layout_of
+from services.download.domain.layouts import layout_of
 from services.download.domain.minutes import compare_minutes
 from services.download.domain.quality import Quality
 from services.download.domain.series import Series
@@ -81,20 +81,6 @@ def exchange_of(request: DownloadRequest, patience: Patience) -> Exchange:
     base = f"{config.sim()}{dataset}" if venue == "sim" else config.binance_archive_url
     notes = config.home.resolve() / "exchange"
     return Exchange(base.rstrip("/"), notes, venue == "binance", patience, open_limiter())
-
-
-@dataclass(frozen=True)
-class Import:
-    """One file of the import folder and what to read from it."""
-
-    path: str
-    sha256: str
-    symbol: str
-    market: str
-    data_type: str
-    interval: str
-    first: date | None
-    last: date | None
 
 
 def fetch_archives(
@@ -266,8 +252,8 @@ def mend_day(
     return part
 
 
-def import_file(lake: Lake, folder: Path, work: Import, key: str) -> Part:
-    """Import one file and store its partitions. Errors are those of adapters.imports, open_member and ingest."""
+def import_file(lake: Lake, folder: Path, work: imports.Import, key: str) -> Part:
+    """Import one file and store its partitions. Errors are those of adapters.imports and ingest."""
     with lake.scratch() as scratch:
         part = lake.part(STAGE, key)
         if part is not None:
@@ -278,36 +264,9 @@ def import_file(lake: Lake, folder: Path, work: Import, key: str) -> Part:
         shutil.copyfile(named, file)
         imports.check_sha256(file, work.path, work.sha256)
         quality = Quality(work.path, work.sha256, work.sha256, file.stat().st_size)
-        if file.suffix == ".zip":
-            period = period_of(named.stem)
-            with open_member(file, work.path, None) as chunks:
-                source = _source(work, layout_of(work.market, work.data_type), period)
-                part = ingest(lake, scratch, source, chunks, quality)
-        else:
-            text, layout = _table(file, work)
-            part = ingest(lake, scratch, _source(work, layout, None), text, quality)
+        with imports.opened(file, named.stem, work) as (source, text):
+            part = ingest(lake, scratch, source, text, quality)
         return lake.put_part(STAGE, key, part)
-
-
-def _source(work: Import, layout: Layout, period: tuple[date, date] | None) -> Source:
-    first, last = work.first or date(1970, 1, 1), work.last or date(9999, 12, 31)
-    if period is not None:
-        first, last = max(first, period[0]), min(last, period[1])
-    record = f"{work.symbol}-{work.interval or work.data_type}"
-    return Source(work.path, work.symbol, layout, work.interval, first, last, record, whole=period is not None)
-
-
-def _table(file: Path, work: Import) -> tuple[Iterable[bytes], Layout]:
-    """Return the text of a file that is not a zip, and its layout."""
-    if not file.name.endswith(imports.TABLES):
-        raise FileUnreadable(work.path, f"it is none of {', '.join(imports.TABLES)} and .zip")
-    is_text = file.name.endswith((".csv", ".csv.gz"))
-    if is_text and (not work.interval or imports.is_plain_klines(file)):
-        return imports.text_chunks(file), layout_of(work.market, work.data_type)
-    if not work.interval:
-        raise FileUnreadable(work.path, "trades are read from the exchange's own .zip or .csv alone")
-    text, layout = imports.klines_text(file, work.path, work.symbol)
-    return [text], layout
 
 
 @dataclass

@@ -114,7 +114,7 @@ class BadArchive(BadSource):
 
 
 class ZipBomb(BadArchive):
-    """The zip would grow out of all proportion when it is unpacked."""
+    """The file would grow out of all proportion when it is unpacked."""
 
 
 class BadHeader(BadSource):
