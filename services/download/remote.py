@@ -34,7 +34,7 @@ from services.download.domain.corrections import (
     spans,
 )
 from services.download.domain.editions import served
-from services.download.domain.errors import BadSource, ExchangeRefused
+from services.download.domain.errors import BadSource, ExchangeRefused, RedirectRefused
 from services.download.domain.history import NEEDS_KEY, Host, endpoint_of
 from services.download.domain.layouts import layout_of
 from services.download.domain.minutes import compare_minutes
@@ -85,8 +85,10 @@ def exchange_of(request: DownloadRequest, patience: Patience) -> Exchange:
 
 def fetch_archives(
     lake: Lake, exchange: Exchange, archives: Sequence[Archive], of: Mapping[str, str], tally: Tally
-) -> list[Part | None]:
+) -> list[Part | BadSource | None]:
     """Store the partitions of archives, one after the other: for each its part, or None when there is none (404).
+
+    For a monthly archive that cannot be used it is the error: its daily ones may be better.
 
     of     venue and dataset: whose archives they are
     tally  hears of rows as they are read, and of archives as they are done
@@ -94,10 +96,15 @@ def fetch_archives(
     The first error ends the call, and names its archive; the parts made before it stay. Errors are those of
     Fetcher.fetch, open_member and ingest.
     """
-    parts = []
+    parts: list[Part | BadSource | None] = []
     with exchange.fetcher() as fetcher:
         for archive in archives:
-            parts.append(_fetch_archive(lake, exchange, fetcher, archive, of, tally))
+            try:
+                parts.append(_fetch_archive(lake, exchange, fetcher, archive, of, tally))
+            except BadSource as error:
+                if not archive.monthly or isinstance(error, ExchangeRefused | RedirectRefused):
+                    raise
+                parts.append(error)
     return parts
 
 
