@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from services.download.adapters import imports
@@ -12,11 +12,12 @@ from services.download.adapters.fetch import Patience
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
 from services.download.adapters.waiting import telling
+from services.download.domain.absence import absence
 from services.download.domain.archives import Archive, plan
 from services.download.domain.batches import batches, called
 from services.download.domain.certificate import summary as grades
 from services.download.domain.editions import served
-from services.download.domain.errors import BadSource, NothingThere, NotPublished
+from services.download.domain.errors import BadSource, NothingThere
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
@@ -167,11 +168,10 @@ class _Download:
         plans = plan(self._request)
         self._fetch([archive for archives in plans for archive in archives])
         # The last day first: when it is missing, nothing is published yet, and the other days need not be asked for.
-        ends = [archives[-1] for archives in plans if self._found[archives[-1]] is None]
+        ends = [last for *_, last in plans if self._found[last] is None and last not in self._unusable]
         self._fetch([archive.dailies()[-1] for archive in ends if archive.monthly])
         for archive in ends:
-            if archive not in self._unusable:
-                self._require(archive.dailies()[-1] if archive.monthly else archive)
+            self._require(archive.dailies()[-1] if archive.monthly else archive)
         dailies = {archive: self._dailies(archive) for archives in plans for archive in archives if archive.monthly}
         self._fetch([daily for needed in dailies.values() for daily in needed])
         gathered = _Gathered(unusable=self._replaced())
@@ -220,7 +220,7 @@ class _Download:
 
     def _require(self, archive: Archive) -> None:
         if self._found[archive] is None:
-            raise NotPublished(archive.stem, archive.published.isoformat())
+            raise absence(archive, self._found, datetime.now(UTC))
 
     def _dailies(self, month: Archive) -> list[Archive]:
         """Return the daily archives that stand in for a month's, or for days that it lacks."""

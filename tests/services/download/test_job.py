@@ -2,7 +2,9 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
+from multiprocessing.reduction import ForkingPickler
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from services.download import job, remote
 from services.download.adapters.fetch import Fetcher
 from services.download.adapters.tally import Tally
 from services.download.domain import errors
+from services.download.domain.absence import absence
 from services.download.domain.archives import plan
 from services.download.job import DownloadJob
 from tests.services.download.runs import PATIENCE, SMALL, call_of, partitions
@@ -52,7 +55,7 @@ NAMED = {
     "checksum_wrong": errors.ChecksumMismatch,
     "checksum_other": errors.ChecksumUnusable,
     "checksum_missing": errors.ChecksumUnusable,
-    "not_found": errors.NotPublished,
+    "not_found": errors.NoSuchArchive,
     "banned": errors.ExchangeBanned,
     "always_down": errors.ExchangeFailed,
     "redirect": errors.RedirectRefused,
@@ -125,9 +128,14 @@ def test_a_month_and_its_days_give_the_same_bytes(stage):
     assert days.facts["quality"]["sources"] == 29
 
 
-def test_a_month_that_is_not_published_yet_is_read_from_its_days_or_named(stage):
-    with pytest.raises(errors.NotPublished, match=r"BTCUSDT-aggTrades-2024-03-31 .*from 2024-04-02 on"):
+def test_a_month_that_is_not_published_yet_is_read_from_its_days_or_named(stage, monkeypatch):
+    with pytest.raises(errors.NoSuchArchive, match=r"no archive BTCUSDT-aggTrades-2024-03-31, .* is of 2024-02-29"):
         stage.sim(start="2024-02", end="2024-03")
+    monkeypatch.setattr(job, "absence", lambda *found: absence(*found[:2], datetime(2024, 3, 10, 9, tzinfo=UTC)))
+    with pytest.raises(errors.NotPublished, match=r"BTCUSDT-aggTrades-2024-03-31 .*at 2024-04-02T00:00:00Z") as early:
+        stage.sim(start="2024-02", end="2024-03")
+    assert early.value.problem()["retry_at"] == "2024-04-02T00:00:00Z"
+    assert ForkingPickler.loads(ForkingPickler.dumps(early.value)).problem() == early.value.problem()
     assert len(partitions(stage.sim(start="2024-03-01", end="2024-03-09"))) == 9
 
 
