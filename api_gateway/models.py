@@ -122,6 +122,7 @@ class ProblemView(BaseModel):
     next: str = Field(description="what to do next")
     retryable: bool = Field(description="whether the same request may succeed later")
     errors: list[dict[str, str]] = Field([], description="field and reason, where the request itself is wrong")
+    retry_at: str = Field("", description="of not-published: the UTC time from which on trying again is of use")
 
 
 class Accepted(Contract):

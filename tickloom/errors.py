@@ -155,7 +155,7 @@ class DeadlinePassed(TickloomError):
     next_step = "raise TICKLOOM_TASK_DEADLINE_S if the work is really that long"
 
     def __str__(self) -> str:
-        return f"{self.args[0]} did not finish within {self.args[1]:.0f} s"
+        return f"{self.args[0]} did not finish within {self.args[1]:.0f} s, or stood still for as long"
 
 
 class WorkerLost(Unavailable):

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     reconcile_s: float = 5.0
     max_attempts: int = 3
     stream_timeout_s: float = Field(15.0, description="silence after which a service counts as dead")
-    task_deadline_s: float = 900.0
+    task_deadline_s: float = Field(
+        900.0, description="time after which a task is given up; one that tells of its progress: after its last word"
+    )
     cpus: int = Field(0, description="CPUs to use; 0: all")
 
     def lake(self) -> str:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from services.download.adapters import imports
@@ -13,16 +13,17 @@ from services.download.adapters.fetch import Patience
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
 from services.download.adapters.waiting import telling
+from services.download.domain.absence import absence
 from services.download.domain.archives import Archive, plan
-from services.download.domain.batches import batches
+from services.download.domain.batches import batches, called
 from services.download.domain.certificate import summary as grades
 from services.download.domain.editions import served
-from services.download.domain.errors import IdOnTwoDays, NothingThere, NotPublished
+from services.download.domain.errors import BadSource, IdOnTwoDays, NothingThere
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
 from services.download.domain.verdict import Verdict, judge
-from services.download.remote import STAGE, Import, Repair, compare_month, exchange_of, fetch_archives, import_file
+from services.download.remote import STAGE, Repair, compare_month, exchange_of, fetch_archives, import_file
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.download import CERTIFICATES, VERSION, DownloadRequest
 from tickloom.contracts.events import StageCall
@@ -71,6 +72,7 @@ class _Gathered:
     series: dict[str, Series] = field(default_factory=dict)  # of trades from an exchange, by symbol
     comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)  # what is wrong, by the names of monthly archives
 
 
 def _judged(request: DownloadRequest, gathered: _Gathered, report: Report) -> Verdict:
@@ -115,7 +117,8 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
         "quality": summary(
             [part.facts["quality"] for part in gathered.parts], gathered.missing, gathered.series.values()
         )
-        | {"left_out_days": {symbol: [d.isoformat() for d in days] for symbol, days in verdict.left_out.items()}},
+        | {"left_out_days": {symbol: [d.isoformat() for d in days] for symbol, days in verdict.left_out.items()}}
+        | ({"unusable_archives": gathered.unusable} if gathered.unusable else {}),
         "certificates": grades(verdict.certificates),
         "corrections": {symbol: series.account() for symbol, series in gathered.series.items()},
     }
@@ -147,8 +150,8 @@ def _symbol_facts(symbol: str, files: Iterable[FileEntry]) -> dict[str, Any]:
 class _Download:
     """One run against an exchange's archives.
 
-    A month that has no monthly archive (yet) is read from its daily ones, and so is a day that the monthly archive
-    lacks. A day without an archive is a hole when a later one exists; else it is not published yet, an error.
+    A month without an archive (yet), or whose archive cannot be used, is read from its daily ones, and so is a day that
+    a month lacks. A day without an archive is a hole when a later one exists; else it is not published yet, an error.
     """
 
     def __init__(self, lake: Lake, request: DownloadRequest, report: Report, patience: Patience) -> None:
@@ -157,6 +160,7 @@ class _Download:
         self._exchange = exchange_of(request, patience)
         self._message = ""
         self._found: dict[Archive, Part | None] = {}
+        self._unusable: dict[Archive, BadSource] = {}
         self._total = self._rows = self._n_compared = 0
         self._telling = threading.Lock()
         self._seen = (0, 0)  # archives and rows, by the tally of tasks at work
@@ -165,13 +169,13 @@ class _Download:
         plans = plan(self._request)
         self._fetch([archive for archives in plans for archive in archives])
         # The last day first: when it is missing, nothing is published yet, and the other days need not be asked for.
-        ends = [archives[-1] for archives in plans if self._found[archives[-1]] is None]
+        ends = [last for *_, last in plans if self._found[last] is None and last not in self._unusable]
         self._fetch([archive.dailies()[-1] for archive in ends if archive.monthly])
         for archive in ends:
             self._require(archive.dailies()[-1] if archive.monthly else archive)
         dailies = {archive: self._dailies(archive) for archives in plans for archive in archives if archive.monthly}
         self._fetch([daily for needed in dailies.values() for daily in needed])
-        gathered = _Gathered()
+        gathered = _Gathered(unusable=self._replaced())
         for archives in plans:
             if self._request.data_type != "klines":
                 gathered.series[archives[0].symbol] = Series(archives[0].symbol)
@@ -218,7 +222,7 @@ class _Download:
 
     def _require(self, archive: Archive) -> None:
         if self._found[archive] is None:
-            raise NotPublished(archive.stem, archive.published.isoformat())
+            raise absence(archive, self._found, datetime.now(UTC))
 
     def _dailies(self, month: Archive) -> list[Archive]:
         """Return the daily archives that stand in for a month's, or for days that it lacks."""
@@ -226,6 +230,19 @@ class _Download:
         if part is None:
             return month.dailies()
         return [month.daily(date.fromisoformat(day)) for day in part.facts["quality"]["missing_days"]]
+
+    def _replaced(self) -> dict[str, str]:
+        """Return what is wrong, by name, with monthly archives that daily ones stand in for; warn of them.
+
+        Raises it where they cannot: from the first of them on, the exchange must have one for each day.
+        """
+        for month, error in self._unusable.items():
+            dailies = [self._found[daily] is not None for daily in month.dailies()]
+            if not any(dailies) or not all(dailies[dailies.index(True) :]):
+                raise error
+            self._report.warn(f"{month.stem}.zip cannot be used, its daily archives count instead: {error}")
+            self._tell()
+        return {f"{month.stem}.zip": error.code() for month, error in self._unusable.items()}
 
     def _gather(self, archive: Archive, dailies: list[Archive], gathered: _Gathered) -> None:
         part = self._found[archive]
@@ -240,7 +257,10 @@ class _Download:
             if part is not None:
                 series.take(archive, part)
             for found in parts:
-                series.take_daily(found, month=part)
+                if archive in self._unusable:
+                    series.stand_in(found, f"the monthly archive cannot be used ({self._unusable[archive].code()})")
+                else:
+                    series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
         """Hold days in doubt against their daily archives."""
@@ -283,8 +303,13 @@ class _Download:
             telling(self._exchange.limiter, self._exchange.host, self._tell, self._report.warn),
         ):
             tasks = (
-                Task(_called(call), fetch_archives, (self._lake, self._exchange, call, self._source, tally))
-                for call in calls
+                Task(
+                    called(call),
+                    fetch_archives,
+                    (self._lake, self._exchange, call, self._source, own),
+                    alive=own.alive,
+                )
+                for call, own in ((call, tally.of_task(n)) for n, call in enumerate(calls))
             )
             for index, parts in map_unordered(tasks, cancelled=self._report.cancelled, warn=self._report.warn):
                 for archive, part in zip(calls[index], parts, strict=True):
@@ -293,7 +318,9 @@ class _Download:
         self._seen = (0, 0)
         return self._found
 
-    def _note(self, archive: Archive, part: Part | None) -> None:
+    def _note(self, archive: Archive, part: Part | BadSource | None) -> None:
+        if isinstance(part, BadSource):
+            self._unusable[archive], part = part, None
         self._found[archive] = part
         self._rows += part.facts["quality"]["rows"] if part is not None else 0
         self._message = f"{archive.symbol} {archive.label}" + ("" if part is not None else ": no such archive")
@@ -307,12 +334,6 @@ class _Download:
         with self._telling:  # three threads tell: what is told never goes back
             done, rows = max(len(self._found), self._seen[0]) + self._n_compared, max(self._rows, self._seen[1])
             self._report.progress(min(done, self._total), self._total, rows, waiting or self._message)
-
-
-def _called(call: tuple[Archive, ...]) -> str:
-    """Return what the dashboard shows for a call."""
-    first, last = f"{call[0].symbol} {call[0].label}", f"{call[-1].symbol} {call[-1].label}"
-    return f"download {first}" + (f" to {last}" if len(call) > 1 else "")
 
 
 def _rechecked(lake: Lake, call: StageCall, report: Report, patience: Patience) -> Manifest:
@@ -356,7 +377,9 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
         last = request.last_day() if request.end_date else None
         sha256 = pinned.sha256 or sha256_file(file)
         interval = request.interval or ""
-        works.append(Import(pinned.path, sha256, symbol, request.market, request.data_type, interval, first, last))
+        works.append(
+            imports.Import(pinned.path, sha256, symbol, request.market, request.data_type, interval, first, last)
+        )
     tasks = [
         Task(f"download {work.symbol} {work.path}", import_file, (lake, folder, work, digest(_work_key(work))))
         for work in works
@@ -371,6 +394,6 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
     return gathered
 
 
-def _work_key(work: Import) -> dict[str, Any]:
+def _work_key(work: imports.Import) -> dict[str, Any]:
     span = {"first": str(work.first), "last": str(work.last)}
     return {"version": VERSION, "venue": "file", **{k: v for k, v in vars(work).items() if k not in span}, **span}

@@ -1,9 +1,8 @@
 """Tasks of the download stage: some archives, one imported file, one question to REST, one day that is mended, each."""
 
-import fcntl
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -13,15 +12,17 @@ from typing import Any
 import httpx
 
 from services.download.adapters import imports
+from services.download.adapters.alone import alone
 from services.download.adapters.archive import open_member
 from services.download.adapters.compare import holes
-from services.download.adapters.fetch import Fetcher, Patience, host_of
+from services.download.adapters.fetch import Fetched, Fetcher, Patience, host_of
 from services.download.adapters.ingest import Source, ingest
 from services.download.adapters.mend import mend
 from services.download.adapters.minutes import read_pair
 from services.download.adapters.rest import Question, ask
 from services.download.adapters.tally import Tally
-from services.download.domain.archives import Archive, period_of
+from services.download.adapters.unfinished import unfinished
+from services.download.domain.archives import Archive
 from services.download.domain.corrections import (
     NO_BUDGET,
     NO_REQUESTS,
@@ -33,9 +34,9 @@ from services.download.domain.corrections import (
     spans,
 )
 from services.download.domain.editions import served
-from services.download.domain.errors import BadSource, ExchangeRefused, FileUnreadable
+from services.download.domain.errors import BadSource, ExchangeRefused, RedirectRefused
 from services.download.domain.history import NEEDS_KEY, Host, endpoint_of
-from services.download.domain.layouts import Layout, layout_of
+from services.download.domain.layouts import layout_of
 from services.download.domain.minutes import compare_minutes
 from services.download.domain.quality import Quality
 from services.download.domain.series import Series
@@ -82,24 +83,12 @@ def exchange_of(request: DownloadRequest, patience: Patience) -> Exchange:
     return Exchange(base.rstrip("/"), notes, venue == "binance", patience, open_limiter())
 
 
-@dataclass(frozen=True)
-class Import:
-    """One file of the import folder and what to read from it."""
-
-    path: str
-    sha256: str
-    symbol: str
-    market: str
-    data_type: str
-    interval: str
-    first: date | None
-    last: date | None
-
-
 def fetch_archives(
     lake: Lake, exchange: Exchange, archives: Sequence[Archive], of: Mapping[str, str], tally: Tally
-) -> list[Part | None]:
+) -> list[Part | BadSource | None]:
     """Store the partitions of archives, one after the other: for each its part, or None when there is none (404).
+
+    For a monthly archive that cannot be used it is the error: its daily ones may be better.
 
     of     venue and dataset: whose archives they are
     tally  hears of rows as they are read, and of archives as they are done
@@ -107,10 +96,15 @@ def fetch_archives(
     The first error ends the call, and names its archive; the parts made before it stay. Errors are those of
     Fetcher.fetch, open_member and ingest.
     """
-    parts = []
+    parts: list[Part | BadSource | None] = []
     with exchange.fetcher() as fetcher:
         for archive in archives:
-            parts.append(_fetch_archive(lake, exchange, fetcher, archive, of, tally))
+            try:
+                parts.append(_fetch_archive(lake, exchange, fetcher, archive, of, tally))
+            except BadSource as error:
+                if not archive.monthly or isinstance(error, ExchangeRefused | RedirectRefused):
+                    raise
+                parts.append(error)
     return parts
 
 
@@ -125,7 +119,8 @@ def _fetch_archive(
         tally.add(0, rows - told)
         told = rows
 
-    part = _part_of(lake, exchange, fetcher, archive, of, tell)
+    tally.beat()
+    part = _part_of(lake, exchange, fetcher, archive, of, tell, tally.beat)
     tally.add(1, (part.facts["quality"]["rows"] if part is not None else 0) - told)
     return part
 
@@ -136,30 +131,41 @@ def _part_of(
     fetcher: Fetcher,
     archive: Archive,
     of: Mapping[str, str],
-    tell: Callable[[int], None],
+    tell: Callable[[int], None] = lambda _: None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Part | None:
-    alone = digest({**of, "archive": archive.path})
-    with _alone(exchange.notes, alone), lake.scratch() as scratch:
-        zipped, url = scratch / "archive.zip", exchange.base_url + archive.path
+    with alone(exchange.notes, digest({**of, "archive": archive.path}), beat) as getting_on:
+        url = exchange.base_url + archive.path
         served = fetcher.checksum(url)
         if served is None:
             return None
         part = lake.part(STAGE, _archive_key(of, archive, served))
         if part is not None:
             return part
+
+        def told(rows: int) -> None:
+            getting_on()
+            tell(rows)
+
+        kept = digest({**of, "url": url, "sha256": served})
         try:
-            fetched = fetcher.fetch(url, served, zipped)
+            with unfinished(lake.unfinished(), kept) as zipped:
+                fetched = fetcher.fetch(url, served, zipped, getting_on)
+                return None if fetched is None else _stored(lake, archive, of, zipped, fetched, told)
         except OSError as error:  # of the disk: the network's have names of their own
             raise LakeUnavailable(lake.url, str(error)) from error
-        if fetched is None:
-            return None
-        key = _archive_key(of, archive, fetched.served_sha256)
-        layout = layout_of(archive.market, archive.data_type)
-        name = f"{archive.stem}.zip"
-        source = Source(name, archive.symbol, layout, archive.interval, archive.first, archive.last, archive.stem)
-        quality = Quality(name, fetched.served_sha256, fetched.computed_sha256, fetched.bytes)
-        with open_member(zipped, name, f"{archive.stem}.csv") as chunks:
-            return lake.put_part(STAGE, key, ingest(lake, scratch, source, chunks, quality, tell))
+
+
+def _stored(
+    lake: Lake, archive: Archive, of: Mapping[str, str], zipped: Path, fetched: Fetched, tell: Callable[[int], None]
+) -> Part:
+    """Store the partitions of an archive that was fetched."""
+    layout, name = layout_of(archive.market, archive.data_type), f"{archive.stem}.zip"
+    source = Source(name, archive.symbol, layout, archive.interval, archive.first, archive.last, archive.stem)
+    quality = Quality(name, fetched.served_sha256, fetched.computed_sha256, fetched.bytes)
+    with lake.scratch() as scratch, open_member(zipped, name, f"{archive.stem}.csv") as chunks:
+        part = ingest(lake, scratch, source, chunks, quality, tell)
+    return lake.put_part(STAGE, _archive_key(of, archive, fetched.served_sha256), part)
 
 
 def _archive_key(of: Mapping[str, str], archive: Archive, sha256: str) -> str:
@@ -211,7 +217,7 @@ def _official(
     with exchange.fetcher() as fetcher:
 
         def part_of(archive: Archive) -> Part | None:
-            return _part_of(lake, exchange, fetcher, archive, of, lambda _: None)
+            return _part_of(lake, exchange, fetcher, archive, of)
 
         if 2 * len(days) > len(month.dailies()) and (part := part_of(month)) is not None:
             yield month, part
@@ -229,7 +235,7 @@ def ask_history(lake: Lake, exchange: Exchange, question: Question, key: str) ->
 
     A refusal (of the address, or of the symbol) is an answer too, and not kept: elsewhere the exchange may not refuse.
     """
-    with _alone(exchange.notes, key), lake.scratch() as scratch:
+    with alone(exchange.notes, key), lake.scratch() as scratch:
         part = lake.part(STAGE, key)
         if part is not None:
             return part
@@ -241,8 +247,8 @@ def ask_history(lake: Lake, exchange: Exchange, question: Question, key: str) ->
                 return Part(facts=nothing(question.span, why))
 
 
-def import_file(lake: Lake, folder: Path, work: Import, key: str) -> Part:
-    """Import one file and store its partitions. Errors are those of adapters.imports, open_member and ingest."""
+def import_file(lake: Lake, folder: Path, work: imports.Import, key: str) -> Part:
+    """Import one file and store its partitions. Errors are those of adapters.imports and ingest."""
     with lake.scratch() as scratch:
         part = lake.part(STAGE, key)
         if part is not None:
@@ -253,36 +259,9 @@ def import_file(lake: Lake, folder: Path, work: Import, key: str) -> Part:
         shutil.copyfile(named, file)
         imports.check_sha256(file, work.path, work.sha256)
         quality = Quality(work.path, work.sha256, work.sha256, file.stat().st_size)
-        if file.suffix == ".zip":
-            period = period_of(named.stem)
-            with open_member(file, work.path, None) as chunks:
-                source = _source(work, layout_of(work.market, work.data_type), period)
-                part = ingest(lake, scratch, source, chunks, quality)
-        else:
-            text, layout = _table(file, work)
-            part = ingest(lake, scratch, _source(work, layout, None), text, quality)
+        with imports.opened(file, named.stem, work) as (source, text):
+            part = ingest(lake, scratch, source, text, quality)
         return lake.put_part(STAGE, key, part)
-
-
-def _source(work: Import, layout: Layout, period: tuple[date, date] | None) -> Source:
-    first, last = work.first or date(1970, 1, 1), work.last or date(9999, 12, 31)
-    if period is not None:
-        first, last = max(first, period[0]), min(last, period[1])
-    record = f"{work.symbol}-{work.interval or work.data_type}"
-    return Source(work.path, work.symbol, layout, work.interval, first, last, record, whole=period is not None)
-
-
-def _table(file: Path, work: Import) -> tuple[Iterable[bytes], Layout]:
-    """Return the text of a file that is not a zip, and its layout."""
-    if not file.name.endswith(imports.TABLES):
-        raise FileUnreadable(work.path, f"it is none of {', '.join(imports.TABLES)} and .zip")
-    is_text = file.name.endswith((".csv", ".csv.gz"))
-    if is_text and (not work.interval or imports.is_plain_klines(file)):
-        return imports.text_chunks(file), layout_of(work.market, work.data_type)
-    if not work.interval:
-        raise FileUnreadable(work.path, "trades are read from the exchange's own .zip or .csv alone")
-    text, layout = imports.klines_text(file, work.path, work.symbol)
-    return [text], layout
 
 
 @dataclass
@@ -372,13 +351,3 @@ class Repair:
             tasks.append(Task(name, mend, (self.lake, day, kind, base, found, series[symbol].voids)))
         size = sum(entry.bytes for _, _, base, found in wanted for entry in (*found, *([base] if base else [])))
         return {wanted[index][:2]: part for index, part in self.each(tasks, size)}
-
-
-@contextmanager
-def _alone(notes: Path, key: str) -> Iterator[None]:
-    """Let one process of this machine work on a key at a time: ten jobs that want one archive download it once."""
-    folder = notes / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / key).open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -187,7 +187,7 @@ def test_a_day_that_the_folder_lacks_is_named_not_left_out(system, shared_data):
     days = {"start_date": "2019-10-11", "end_date": "2019-10-12"}
     status = system.ended(system.post("/submit_download", CASES[2].pipeline()["download"] | days)["task_id"])
     assert status["state"] == "FAILURE"
-    assert status["error"]["type"] == "urn:tickloom:problem:not-published"
+    assert status["error"]["type"] == "urn:tickloom:problem:no-such-archive"
     assert "XRPETH-aggTrades-2019-10-12" in status["error"]["detail"]
     assert status["error"]["next"]
 

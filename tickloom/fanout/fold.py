@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -36,8 +36,9 @@ def map_unordered(
     """Yield (index of the task, result) as tasks finish, at most 2 per CPU in flight.
 
     `small` runs the tasks here, one after another: right when all of them together take less than a few tenths of a
-    second. Raises what a task raises; StageCancelled when `cancelled` is set; DeadlinePassed; WorkerLost when a
-    task's process died three times. Outstanding tasks are killed then, and when the caller stops listening.
+    second. Raises what a task raises; StageCancelled when `cancelled` is set; DeadlinePassed when a task takes, or
+    with `alive` does nothing for, longer than the settings allow; WorkerLost when a task's process died three times.
+    Outstanding tasks are killed then, and when the caller stops listening.
     """
     yield from fold_chains(
         ([task] for task in tasks), lambda step, _: step, small=small, cancelled=cancelled, warn=warn
@@ -85,6 +86,8 @@ class _Running:
         self.handle: Any = None
         self.task: Task[Any] | None = None
         self.tries, self.since = 0, 0.0
+        self.stamp: int | None = None  # of the task's sign of life, and whether it gave one since it was submitted
+        self.has_begun = False
 
     def advance(self, previous: Any, backend: Backend) -> "_Running":
         """Submit the task of the next item; without one, `task` is None."""
@@ -97,7 +100,25 @@ class _Running:
         if self.task is not None:
             self.handle = backend.submit(self.task)
             self.since = time.monotonic()
+            self.stamp, self.has_begun = self._stamp(), False
         return self
+
+    def look(self) -> bool:
+        """Return whether the task got on since the last look; its deadline then counts anew."""
+        stamp = self._stamp()
+        if stamp == self.stamp:
+            return False
+        self.stamp, self.has_begun, self.since = stamp, True, time.monotonic()
+        return True
+
+    def _stamp(self) -> int | None:
+        """Return when the task last gave a sign of life: only compared with itself, as clocks differ."""
+        if self.task is None or self.task.alive is None:
+            return None
+        try:
+            return self.task.alive.stat().st_mtime_ns
+        except OSError:
+            return None
 
     def lost(self, lost: Lost, backend: Backend) -> None:
         """Submit the task again. Raises WorkerLost when it keeps bringing its process down."""
@@ -116,6 +137,7 @@ def _finished(running: dict[int, _Running], backend: Backend, cancelled: threadi
         raise StageCancelled()
     done = backend.wait([run.handle for run in running.values()], POLL_S)
     deadline = settings().task_deadline_s
+    _renew(running.values(), got_on=bool(done))
     for index, run in list(running.items()):
         assert run.task is not None
         if run.handle not in done:
@@ -132,6 +154,14 @@ def _finished(running: dict[int, _Running], backend: Backend, cancelled: threadi
         if run.advance(result, backend).task is not None:
             running[index] = run
         yield index, result
+
+
+def _renew(running: Collection[_Running], *, got_on: bool) -> None:
+    """Let deadlines count anew where a task got on, and where one waits behind others that do."""
+    got_on = sum(run.look() for run in running) > 0 or got_on
+    for run in running:
+        if got_on and not run.has_begun and run.task is not None and run.task.alive is not None:
+            run.since = time.monotonic()
 
 
 def _inline(

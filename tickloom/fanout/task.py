@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tickloom.settings import settings
@@ -19,6 +20,7 @@ class Task(Generic[Result]):
     args: tuple[Any, ...]
     keeps: bool = False  # the function returns Kept; its bulk stays where it was made
     given: Any = None  # the bulk of a Kept: one more argument for the function, left out where it cannot be had
+    alive: Path | None = None  # a file that the function touches whenever it gets on: the deadline counts from then
 
 
 class Kept(NamedTuple, Generic[Result]):

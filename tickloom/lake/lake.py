@@ -3,6 +3,7 @@
     objects/ab/<sha256>            bytes
     parts/<stage>/ab/<key>.json    what one partition's task made: found again after a kill
     journals/<stage>/<key>/        what a task has finished of a part so far: gone once the part is there
+    unfinished/<key>/              what has arrived of a download so far: gone once it is read
     manifests/ab/<id>.json         an artifact; written last, so that whoever reads one finds all its files
 
 Nothing is ever changed in place. A name that is taken holds the same content already, since names come from content:
@@ -146,13 +147,21 @@ class Lake:
 
     def journal(self, stage: str, key: str) -> Journal:
         """Return the journal of the part with this key: in the lake, or on this machine where the lake is a bucket."""
-        if isinstance(self.store, FolderStore):
-            root = self.store.root
-        else:
-            from tickloom.settings import settings
+        return Journal(self._on_this_machine() / "journals" / stage / key)
 
-            root = settings().home.resolve()
-        return Journal(root / "journals" / stage / key)
+    def unfinished(self) -> Path:
+        """Return the folder of this machine for downloads that outlive an attempt: in the lake, or as a journal's.
+
+        Whoever puts something there removes it again.
+        """
+        return self._on_this_machine() / "unfinished"
+
+    def _on_this_machine(self) -> Path:
+        if isinstance(self.store, FolderStore):
+            return self.store.root
+        from tickloom.settings import settings
+
+        return settings().home.resolve()
 
     # artifacts --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ against the ledger. With `repair` it removes the damaged objects together with t
 and their rows in the ledger, so that the same request makes them anew.
 
 `gc` removes, once it is older than an hour:
-- temporary files of killed writers; and, a week old, journals that nobody went on with;
+- temporary files of killed writers; and, a week old, journals and downloads that nobody went on with;
 - manifests that the ledger does not know (a cancelled task's) and that nothing it knows was made from; but when the
   ledger knows no artifact at all, none: it is more likely the wrong ledger than a whole lake of orphans;
 - parts, a week old, of which a file is in no manifest: what a failed or cancelled run would go on from;
@@ -211,6 +211,7 @@ def gc(
     found = Collected()
     _temporary(lake, "tmp/*", now - young_s, found, dry_run=dry_run)
     _temporary(lake, "journals/*/*", now - part_s, found, dry_run=dry_run)
+    _temporary(lake, "unfinished/*", now - part_s, found, dry_run=dry_run)
     at_work = sum(len(runs.listing(ledger_url, state=state, kind=None, limit=1000, before=None)) for state in ACTIVE)
     if at_work:
         found.held_back = f"tasks are at work ({at_work}): only temporary files were looked at"

@@ -93,18 +93,19 @@ def _only_member(archive: zipfile.ZipFile, name: str, member: str | None) -> zip
         raise BadArchive(name, f"its member is called {info.filename[:100]!r}, not like a .csv file")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
         raise BadArchive(name, "its member is encrypted or packed in a way that exchanges do not use")
-    if info.file_size > _limit(info.compress_size):
+    if info.file_size > most_unpacked(info.compress_size):
         raise ZipBomb(name, f"{info.compress_size:,} bytes would unpack to {info.file_size:,}")
     return info
 
 
-def _limit(compressed: int) -> int:
+def most_unpacked(compressed: int) -> int:
+    """Return how many bytes so many packed ones may unpack to."""
     return min(max(ALWAYS_ALLOWED, compressed * MAX_RATIO), MAX_UNPACKED)
 
 
 def _chunks(file: IO[bytes], name: str, info: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield what is packed from the file's position on. Its size and its CRC-32 are compared as it comes."""
-    seen, crc, limit = 0, 0, min(info.file_size, _limit(info.compress_size))
+    seen, crc, limit = 0, 0, min(info.file_size, most_unpacked(info.compress_size))
     chunks = _inflated if info.compress_type == zipfile.ZIP_DEFLATED else _stored
     try:
         for chunk in chunks(file, info.compress_size):

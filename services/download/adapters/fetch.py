@@ -33,6 +33,8 @@ from tickloom.limiter import Limiter, Pause
 Answer = TypeVar("Answer")
 MAX_ARCHIVE = 16 << 30
 MAX_CHECKSUM = 4096
+TOLD = 1 << 20
+"""Bytes between two words about a download that gets on: a trickle of less than that says nothing for long."""
 _CHECKSUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(\S+)\s*")
 
 
@@ -101,19 +103,23 @@ class Fetcher:
             raise ChecksumUnusable(url, "is missing")
         return None
 
-    def fetch(self, url: str, served: str, target: Path) -> Fetched | None:
+    def fetch(self, url: str, served: str, target: Path, beat: Callable[[], None] = lambda: None) -> Fetched | None:
         """Store the archive at `url` in the file `target`, verified; return None when the exchange has none (404).
 
         served  what `checksum` has just returned for it. Where the archive was replaced meanwhile, what is stored is
                 the new one as a whole, and what is returned is its checksum.
+        target  may hold the beginning of that archive, by an attempt that ended early: only the rest is asked for
+        beat    is called every TOLD bytes
 
         Raises what `checksum` raises, and ChecksumMismatch.
         """
         for left in (1, 0):  # an archive may be replaced between its checksum and itself: one more try
-            transfer = _Transfer(url, target)
+            transfer = _Transfer(url, target, beat, goes_on=bool(left))
+            if transfer.hexdigest() == served:  # all of it was there
+                return Fetched(served, served, transfer.size)
             if not self._patiently(url, lambda transfer=transfer: self._resume(transfer)):  # type: ignore[misc]
                 return None
-            computed = transfer.hasher.hexdigest()
+            computed = transfer.hexdigest()
             if computed == served:
                 return Fetched(served, computed, transfer.size)
             if left:
@@ -256,8 +262,7 @@ class Fetcher:
         with transfer.target.open("ab") as file:
             for chunk in response.iter_raw():
                 file.write(chunk)
-                transfer.hasher.update(chunk)
-                transfer.size += len(chunk)
+                transfer.note(chunk)
                 received += len(chunk)
                 if transfer.size > MAX_ARCHIVE:
                     raise TooLarge(transfer.url, MAX_ARCHIVE)
@@ -268,15 +273,41 @@ class Fetcher:
 
 
 class _Transfer:
-    """A download under way: what has arrived, its hash so far, and the validator that tells whether it changed."""
+    """A download under way: what has arrived, its hash so far, and the validator that tells whether it changed.
 
-    def __init__(self, url: str, target: Path) -> None:
-        self.url, self.target = url, target
-        self.restart()
+    Beside the target a file `.tag` keeps the validator, for an attempt that goes on after this one was killed.
+    """
+
+    def __init__(self, url: str, target: Path, beat: Callable[[], None], *, goes_on: bool) -> None:
+        self.url, self.target, self._beat = url, target, beat
+        self._tag = target.with_suffix(".tag")
+        self.size, self.validator, self._hasher = 0, "", hashlib.sha256()
+        if goes_on and target.exists():
+            self._go_on()
+        else:
+            self.restart()
+
+    def _go_on(self) -> None:
+        with self.target.open("rb") as file:
+            while chunk := file.read(TOLD):
+                self.note(chunk)
+        self.validator = self._tag.read_text() if self._tag.exists() else ""
 
     def restart(self) -> None:
-        self.size, self.validator, self.hasher = 0, "", hashlib.sha256()
+        self.size, self.validator, self._hasher = 0, "", hashlib.sha256()
         self.target.write_bytes(b"")
+        self._tag.unlink(missing_ok=True)
+
+    def note(self, chunk: bytes) -> None:
+        """Take note of what comes next in the target."""
+        self._hasher.update(chunk)
+        if (self.size + len(chunk)) // TOLD > self.size // TOLD:
+            self._beat()
+        self.size += len(chunk)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of what has arrived."""
+        return self._hasher.hexdigest()
 
     def headers(self) -> dict[str, str]:
         """Return what asks for the rest, if it is still the rest of the same file as far as the server can tell.
@@ -301,6 +332,7 @@ class _Transfer:
         # A weak tag does not promise equal bytes.
         tag = response.headers.get("etag", "")
         self.validator = tag if tag and not tag.startswith("W/") else response.headers.get("last-modified", "")
+        self._tag.write_text(self.validator)
 
 
 def host_of(url: str) -> str:

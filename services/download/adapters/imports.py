@@ -2,21 +2,28 @@
 exact parser. Floats become their shortest text, the one that reads back as the same float.
 """
 
-import gzip
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from services.download.adapters.archive import open_member
+from services.download.adapters.ingest import Source
+from services.download.adapters.texts import first_line, open_text, whole_text
+from services.download.domain.archives import period_of
 from services.download.domain.errors import FileChanged, FileMissing, FileOutside, FileUnreadable
-from services.download.domain.layouts import KLINES, Layout, klines_layout
+from services.download.domain.layouts import KLINES, Layout, klines_layout, layout_of
 from services.download.domain.times import MICROSECONDS_FROM
 from tickloom.identity import sha256_file
 
-TABLES: Final = (".feather", ".parquet", ".csv", ".csv.gz")
+TEXTS: Final = (".csv", ".csv.gz")
+TABLES: Final = (".feather", ".parquet", *TEXTS)
 _TIME = ("ts_open", "open_time", "date", "datetime", "timestamp", "time", "date_time", "unix")
 _NAMES: dict[str, tuple[str, ...]] = {
     "open": ("open",),
@@ -46,6 +53,53 @@ _UNITS = ((10**11, 1_000_000), (10**14, 1_000), (10**17, 1))
 """Times below 10**11 are seconds, below 10**14 milliseconds, below 10**17 microseconds, else nanoseconds."""
 
 
+@dataclass(frozen=True)
+class Import:
+    """One file of the import folder and what to read from it."""
+
+    path: str
+    sha256: str
+    symbol: str
+    market: str
+    data_type: str
+    interval: str
+    first: date | None
+    last: date | None
+
+
+@contextmanager
+def opened(file: Path, stem: str, work: Import) -> Iterator[tuple[Source, Iterable[bytes]]]:
+    """Yield what a file holds, and its text.
+
+    file  a copy of one's own; its ending says of which kind it is
+    stem  its name in the import folder, without the ending
+
+    Raises FileUnreadable, and what open_member and open_text raise, also while the text is read.
+    """
+    layout = layout_of(work.market, work.data_type)
+    if file.suffix == ".zip":
+        with open_member(file, work.path, None) as chunks:
+            yield _source(work, layout, period_of(stem)), chunks
+    elif not file.name.endswith(TABLES):
+        raise FileUnreadable(work.path, f"it is none of {', '.join(TABLES)} and .zip")
+    elif file.name.endswith(TEXTS) and (not work.interval or _is_plain_klines(file, work.path)):
+        with open_text(file, work.path) as chunks:
+            yield _source(work, layout, None), chunks
+    elif not work.interval:
+        raise FileUnreadable(work.path, "trades are read from the exchange's own .zip or .csv alone")
+    else:
+        text, layout = klines_text(file, work.path, work.symbol)
+        yield _source(work, layout, None), [text]
+
+
+def _source(work: Import, layout: Layout, period: tuple[date, date] | None) -> Source:
+    first, last = work.first or date(1970, 1, 1), work.last or date(9999, 12, 31)
+    if period is not None:
+        first, last = max(first, period[0]), min(last, period[1])
+    record = f"{work.symbol}-{work.interval or work.data_type}"
+    return Source(work.path, work.symbol, layout, work.interval, first, last, record, whole=period is not None)
+
+
 def resolve(folder: Path, path: str) -> Path:
     """Return the file that a request names. Raises FileOutside, also for links that lead out, and FileMissing."""
     try:
@@ -66,17 +120,10 @@ def check_sha256(file: Path, path: str, pinned: str) -> None:
         raise FileChanged(path, pinned, found)
 
 
-def text_chunks(file: Path) -> Iterator[bytes]:
-    """Yield the bytes of a CSV file, unpacked where it is gzipped."""
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-        while chunk := stream.read(8 << 20):
-            yield chunk
-
-
 def klines_text(file: Path, path: str, symbol: str) -> tuple[bytes, Layout]:
     """Return a table of klines as text of canonical columns, and their layout. Raises FileUnreadable."""
     try:
-        frame = _read(file)
+        frame = _read(file, path)
         columns = _columns(frame, path, symbol)
         times = _microseconds(frame[columns.pop("ts_open")], path)
         names = tuple(column.name for column in KLINES.columns if column.name in columns)
@@ -92,24 +139,28 @@ def klines_text(file: Path, path: str, symbol: str) -> tuple[bytes, Layout]:
         raise FileUnreadable(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
 
 
-def is_plain_klines(file: Path) -> bool:
+def _is_plain_klines(file: Path, path: str) -> bool:
     """Tell whether a CSV file is in the exchange's own form: 12 columns without a header."""
-    first = next(text_chunks(file), b"").split(b"\n", 1)[0]
-    return re.fullmatch(rb"\d+(,[^,]*){11}\r?", first) is not None
+    return re.fullmatch(rb"\d+(,[^,]*){11}", first_line(file, path)) is not None
 
 
-def _read(file: Path) -> pl.DataFrame:
+def _read(file: Path, path: str) -> pl.DataFrame:
     if file.suffix == ".feather":
         return pl.read_ipc(file)
     if file.suffix == ".parquet":
         return pl.read_parquet(file)
-    text = b"".join(text_chunks(file))
-    lines = text.split(b"\n", 5)[:5]
-    for n, line in enumerate(lines):  # some vendors put a line about themselves before the header
+    text = whole_text(file, path)
+    return pl.read_csv(io.BytesIO(text[_header(text) :]), infer_schema=False)
+
+
+def _header(text: bytes) -> int:
+    """Return where the header begins: some vendors put a line about themselves before it."""
+    at = 0
+    for line in text[: 1 << 16].split(b"\n")[:5]:
         if {_plain(name) for name in line.decode("utf-8", "replace").split(",")} & set(_TIME):
-            text = text.split(b"\n", n)[n]
-            break
-    return pl.read_csv(io.BytesIO(text), infer_schema=False)
+            return at
+        at += len(line) + 1
+    return 0
 
 
 def _plain(name: str) -> str:

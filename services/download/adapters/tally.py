@@ -7,10 +7,10 @@ twice; what a run brought together is known when its tasks return.
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from uuid import uuid4
 
 from tickloom.errors import StageCancelled
@@ -21,12 +21,27 @@ _ENTRY: Final = struct.Struct("<qq")
 
 @dataclass(frozen=True)
 class Tally:
-    """Archives and rows read so far by all tasks that were given this."""
+    """Archives and rows read so far by all tasks that were given this.
+
+    alive  a file of one task's own, touched whenever it gets on (tickloom.fanout.Task.alive)
+    """
 
     path: Path
+    alive: Path | None = None
+
+    def of_task(self, n: int) -> Self:
+        """Return the same for the n-th task, which tells of itself too whether it gets on."""
+        return replace(self, alive=self.path.with_name(f"{self.path.name}.{n}"))
+
+    def beat(self) -> None:
+        """Tell that the task gets on. In vain where the folder is not to be found."""
+        if self.alive is not None:
+            with suppress(OSError):
+                self.alive.touch()
 
     def add(self, archives: int, rows: int) -> None:
         """Add what was read since the last time. In vain where the folder is not to be found."""
+        self.beat()
         try:
             with self.path.open("ab") as file:  # an append this short is never torn
                 file.write(_ENTRY.pack(archives, rows))
@@ -67,4 +82,5 @@ def counting(folder: Path, tell: Callable[[int, int], None], look_s: float = LOO
     finally:
         done.set()
         thread.join()
-        tally.path.unlink(missing_ok=True)
+        for path in folder.glob(f"{tally.path.name}*"):
+            path.unlink(missing_ok=True)

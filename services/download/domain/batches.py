@@ -42,3 +42,9 @@ def batches(archives: Sequence[Archive], n_workers: int) -> list[tuple[Archive, 
             filled = work_of(archive)
         found[-1].append(archive)
     return [tuple(batch) for batch in found]
+
+
+def called(call: tuple[Archive, ...]) -> str:
+    """Return what the dashboard shows for a call."""
+    first, last = f"{call[0].symbol} {call[0].label}", f"{call[-1].symbol} {call[-1].label}"
+    return f"download {first}" + (f" to {last}" if len(call) > 1 else "")

@@ -1,6 +1,6 @@
 """Everything that can go wrong between an exchange's archive and a partition in the lake, by name."""
 
-from tickloom.errors import BadRequest, Conflict, NotFound, TickloomError, Unavailable
+from tickloom.errors import BadRequest, Conflict, NotFound, Problem, TickloomError, Unavailable
 
 
 class BadSource(TickloomError):
@@ -66,12 +66,33 @@ class RedirectRefused(BadSource):
 
 
 class NotPublished(NotFound):
-    """The exchange has no such archive, or not yet."""
+    """The exchange has not published this archive yet."""
 
-    next_step = "ask for days that are published: a day appears the day after, a month by the middle of the next"
+    next_step = (
+        "submit again at that time, or ask for days that are published: a day appears the day after. "
+        "A symbol that is misspelt looks like this too"
+    )
+
+    def problem(self) -> Problem:
+        """Return the problem with one member more: `retry_at`, the time in UTC from which on trying again is of use."""
+        return super().problem() | {"retry_at": self.args[1]}
 
     def __str__(self) -> str:
-        return f"{self.args[0]} is not published: try again from {self.args[1]} on, or ask for days on which it traded"
+        return f"{self.args[0]} is not published yet: try again at {self.args[1]}"
+
+
+class NoSuchArchive(NotFound):
+    """The exchange has no such archive, and none is to be expected."""
+
+    next_step = (
+        "check the symbol, the market and the days: it was not listed then, or is spelt otherwise, or the exchange "
+        "never had or has removed the archive. Of a symbol just listed the first archive appears two days later"
+    )
+
+    def __str__(self) -> str:
+        last = f"the last of {self.args[1]} that was found is of {self.args[2]}"
+        none = f"and none of {self.args[1]} on all the days asked for that are over"
+        return f"the exchange has no archive {self.args[0]}, {last if self.args[2] else none}"
 
 
 class NothingThere(NotFound):
@@ -114,7 +135,7 @@ class BadArchive(BadSource):
 
 
 class ZipBomb(BadArchive):
-    """The zip would grow out of all proportion when it is unpacked."""
+    """The file would grow out of all proportion when it is unpacked."""
 
 
 class BadHeader(BadSource):

@@ -170,6 +170,13 @@ class Series:
         """Return the days that daily archives have and monthly ones do not."""
         return [one.day for one in self.corrections if one.by == "daily" and not one.rows_before]
 
+    def stand_in(self, part: Part, why: str) -> None:
+        """Take the day of a daily archive in place of a month whose archive cannot be used."""
+        so_far = len(self.corrections)
+        self.take_daily(part, month=part)
+        for one in self.corrections[so_far:]:
+            one.why = [why]
+
     def account(self) -> list[dict[str, Any]]:
         """Return the corrections as JSON values, by day and then by source."""
         return [one.facts() for one in sorted(self.corrections, key=lambda one: (one.day, one.by))]

@@ -1,5 +1,6 @@
 """venue file: real and made files through the whole stage."""
 
+import gzip
 import shutil
 from decimal import Decimal
 from hashlib import sha256
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from services.download.adapters import texts
 from services.download.domain import errors
 from tests.services.download.runs import Stage, partitions
 from tests.services.download.sources import trade, zipped
@@ -115,6 +117,46 @@ def test_trades_in_a_file_that_cannot_hold_them_are_refused_by_name(imports, nam
     (imports / name).write_bytes(data)
     with pytest.raises(error):
         Stage().run(venue="file", data_type="trades", files={"BTCUSDT": name})
+
+
+@pytest.mark.parametrize("kind", ["trades", "plain klines", "klines"])
+@pytest.mark.parametrize("damage", ["cut short", "a byte changed", "not gzipped", "a wrong sum"])
+def test_a_gzipped_file_that_is_damaged_is_refused_by_name(imports, kind, damage):
+    times = range(1704412800000, 1704412800000 + 60_000 * 3000, 60_000)
+    text = {
+        "trades": "".join(trade(i) for i in range(1, 3000)),
+        "plain klines": "".join(f"{t},1,2,0.5,1.5,10,{t + 59999},15,3,5,7,0\n" for t in times),
+        "klines": "date,open,high,low,close,volume\n" + "".join(f"{t},1,2,0.5,1.5,10\n" for t in times),
+    }[kind].encode()
+    packed = bytearray(gzip.compress(text))
+    if damage == "cut short":
+        del packed[-20:]
+    elif damage == "not gzipped":
+        packed = bytearray(text)
+    else:
+        packed[len(packed) // 2 if damage == "a byte changed" else -6] ^= 0xFF
+    (imports / "f.csv.gz").write_bytes(packed)
+    fields = {"data_type": "trades"} if kind == "trades" else {"data_type": "klines", "interval": "1m"}
+    with pytest.raises(errors.FileUnreadable, match=r"f.csv.gz.*it is damaged"):
+        Stage().run(venue="file", files={"BTCUSDT": "f.csv.gz"}, **fields)
+
+
+def test_a_gzipped_file_that_grows_out_of_all_proportion_is_refused(imports):
+    line = b"1704412800000,1,2,0.5,1.5,1\n"
+    (imports / "bomb.csv.gz").write_bytes(gzip.compress(b"date,open,high,low,close,volume\n" + line * 2_000_000))
+    with pytest.raises(errors.ZipBomb, match=r"bomb.csv.gz: its [\d,]+ bytes unpack to more than"):
+        Stage().run(venue="file", data_type="klines", interval="1m", files={"BTCUSDT": "bomb.csv.gz"})
+    (imports / "bomb.csv.gz").write_bytes(gzip.compress(trade(1).encode() * 500_000))
+    with pytest.raises(errors.ZipBomb):
+        Stage().run(venue="file", data_type="trades", files={"BTCUSDT": "bomb.csv.gz"})
+
+
+def test_a_table_of_more_text_than_is_read_at_once_is_refused_before_it_is_read(imports, monkeypatch):
+    monkeypatch.setattr(texts, "MAX_TABLE", 1000)
+    text = "date,open,high,low,close,volume\n" + "1704412800000,1,2,0.5,1.5,1\n" * 100
+    (imports / "long.csv").write_text(text)
+    with pytest.raises(errors.FileUnreadable, match=r"more than 1,000 bytes of text: divide it"):
+        Stage().run(venue="file", data_type="klines", interval="1m", files={"BTCUSDT": "long.csv"})
 
 
 def test_a_file_outside_of_the_folder_is_refused(imports, tmp_path):

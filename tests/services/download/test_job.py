@@ -2,7 +2,9 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
+from multiprocessing.reduction import ForkingPickler
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from services.download import job, remote
 from services.download.adapters.fetch import Fetcher
 from services.download.adapters.tally import Tally
 from services.download.domain import errors
+from services.download.domain.absence import absence
 from services.download.domain.archives import plan
 from services.download.job import DownloadJob
 from tests.services.download.runs import PATIENCE, SMALL, call_of, partitions
@@ -53,7 +56,7 @@ NAMED = {
     "checksum_wrong": errors.ChecksumMismatch,
     "checksum_other": errors.ChecksumUnusable,
     "checksum_missing": errors.ChecksumUnusable,
-    "not_found": errors.NotPublished,
+    "not_found": errors.NoSuchArchive,
     "banned": errors.ExchangeBanned,
     "always_down": errors.ExchangeFailed,
     "redirect": errors.RedirectRefused,
@@ -126,9 +129,14 @@ def test_a_month_and_its_days_give_the_same_bytes(stage):
     assert days.facts["quality"]["sources"] == 29
 
 
-def test_a_month_that_is_not_published_yet_is_read_from_its_days_or_named(stage):
-    with pytest.raises(errors.NotPublished, match=r"BTCUSDT-aggTrades-2024-03-31 .*from 2024-04-02 on"):
+def test_a_month_that_is_not_published_yet_is_read_from_its_days_or_named(stage, monkeypatch):
+    with pytest.raises(errors.NoSuchArchive, match=r"no archive BTCUSDT-aggTrades-2024-03-31, .* is of 2024-02-29"):
         stage.sim(start="2024-02", end="2024-03")
+    monkeypatch.setattr(job, "absence", lambda *found: absence(*found[:2], datetime(2024, 3, 10, 9, tzinfo=UTC)))
+    with pytest.raises(errors.NotPublished, match=r"BTCUSDT-aggTrades-2024-03-31 .*at 2024-04-02T00:00:00Z") as early:
+        stage.sim(start="2024-02", end="2024-03")
+    assert early.value.problem()["retry_at"] == "2024-04-02T00:00:00Z"
+    assert ForkingPickler.loads(ForkingPickler.dumps(early.value)).problem() == early.value.problem()
     assert len(partitions(stage.sim(start="2024-03-01", end="2024-03-09"))) == 9
 
 
@@ -207,6 +215,39 @@ def test_t13_one_archive_wanted_by_ten_at_once_is_downloaded_once(stage, simulat
     assert tally.sums() == (10, 10 * parts[0][0].facts["quality"]["rows"])
     assert all(part == parts[0] for part in parts)
     assert sum(url.path.endswith(".zip") for url in asked) == 1
+
+
+def test_a_download_that_ended_early_goes_on_where_it_was_in_the_next_attempt(stage, monkeypatch):
+    ranges, receive, send = [], Fetcher._receive, httpx.Client.send
+
+    def half(self, transfer, response):
+        chunk = next(response.iter_raw(1000))
+        transfer.target.write_bytes(chunk)
+        transfer.note(chunk)
+        raise errors.ExchangeFailed(transfer.url, 6, "as if it was killed")
+
+    def counted(client, request, **more):
+        if request.url.path.endswith(".zip"):
+            ranges.append(request.headers.get("range"))
+        return send(client, request, **more)
+
+    monkeypatch.setattr("services.download.job.map_unordered", lambda tasks, **_: _here(tasks))
+    monkeypatch.setattr(httpx.Client, "send", counted)
+    clean = stage.sim()
+    monkeypatch.setattr(Fetcher, "_receive", half)
+    with pytest.raises(errors.ExchangeFailed):
+        stage.sim(start="2024-01-06")
+    monkeypatch.setattr(Fetcher, "_receive", receive)
+    run = stage.sim(start="2024-01-06")
+    assert ranges == [None, None, "bytes=1000-"]
+    assert run.facts["quality"]["verified"] == clean.facts["quality"]["verified"] == 1
+    assert list(stage.lake.unfinished().iterdir()) == []
+
+
+def _here(tasks):
+    for n, task in enumerate(tasks):
+        yield n, task.function(*task.args)
+        assert task.alive.exists()  # it told that it gets on: the deadline counts from then
 
 
 def test_a_cancelled_download_stops_and_publishes_nothing(stage):

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from services.download import job, remote
+from services.download.domain import errors
 from services.download.domain.corrections import NO_BUDGET, NO_REQUESTS, UNKNOWN
 from services.download.domain.history import NEEDS_KEY
 from services.download.domain.series import NO_ROWS
@@ -35,6 +37,57 @@ def check(run, name):
     """Return a check of the certificate of the first symbol's first month."""
     certificate = json.loads(open_lake().read_bytes(run.file(CERTIFICATES)))[0]
     return next(one for one in certificate["checks"] if one["name"] == name)
+
+
+UNUSABLE = ["bad_row", "wrong_columns", "zip_truncated", "bit_flip", "zip_bomb", "checksum_wrong", "checksum_missing"]
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_the_daily_archives_stand_in_for_a_monthly_one_that_cannot_be_used(stage, fault):
+    clean, run = stage.sim(start="2024-02"), stage.sim(f"fault={fault},{MONTH}", start="2024-02")
+    assert partitions(run) == partitions(clean)
+    ((name, code),) = run.facts["quality"]["unusable_archives"].items()
+    assert name == "BTCUSDT-aggTrades-2024-02.zip"
+    (warning,) = [text for text in stage.told[-1].warnings if "cannot be used" in text]
+    assert warning.startswith(f"{name} cannot be used, its daily archives count instead: ")
+    found = account(run, "daily")
+    assert [one["day"] for one in found] == [f"2024-02-{day:02}" for day in range(1, 30)]
+    assert {one["why"] for one in found} == {f"the monthly archive cannot be used ({code})"}
+    assert check(run, "corrections")["text"].startswith("29 days corrected from daily archives")
+    assert run.facts["quality"]["ids_missing"] == 0
+    assert [path for path in run.facts["archives"] if "monthly" in path] == []
+
+
+def test_klines_of_a_month_that_cannot_be_used_are_those_of_its_days(stage):
+    kind = {"start": "2024-02", "data_type": "klines", "interval": "15m"}
+    clean, run = stage.sim(**kind), stage.sim("fault=bad_row,fault_on=m-2024-02.zip", **kind)
+    assert sum(rows_of(run).values()) == sum(rows_of(clean).values()) == 29 * 96
+    assert run.facts["quality"]["unusable_archives"] == {"BTCUSDT-15m-2024-02.zip": "bad-row"}
+
+
+@pytest.mark.parametrize("start", ["2024-02", "2024-03"])
+def test_a_monthly_archive_that_cannot_be_used_is_an_error_where_days_are_missing(stage, monkeypatch, start):
+    """February lacks one of its days, and March all from today on."""
+    fetch = remote._fetch_archive
+
+    def fetch_archive(lake, exchange, fetcher, archive, *rest):
+        if archive.monthly:
+            raise errors.BadArchive(archive.stem, "it is damaged")
+        return None if archive.first.day == 7 else fetch(lake, exchange, fetcher, archive, *rest)
+
+    monkeypatch.setattr(remote, "_fetch_archive", fetch_archive)
+    monkeypatch.setattr(job, "map_unordered", _here)
+    with pytest.raises(errors.BadArchive, match=f"BTCUSDT-aggTrades-{start}: it is damaged"):
+        stage.sim(start=start)
+
+
+def _here(tasks, **_):
+    yield from ((n, task.function(*task.args)) for n, task in enumerate(tasks))
+
+
+def test_a_redirect_of_a_monthly_archive_is_no_reason_to_ask_for_the_days(stage):
+    with pytest.raises(errors.RedirectRefused):
+        stage.sim(f"fault=redirect,{MONTH}", start="2024-02")
 
 
 def test_clean_archives_need_no_corrections(stage):

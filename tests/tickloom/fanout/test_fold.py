@@ -154,6 +154,32 @@ def test_a_task_that_takes_too_long_is_named_and_killed(
     assert_gone(begun(folder, 1), 2)
 
 
+def test_a_task_that_tells_that_it_gets_on_may_take_longer_and_so_may_those_that_wait_behind_it(
+    elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(map_unordered(squares(4)))  # processes are up
+    monkeypatch.setenv("TICKLOOM_TASK_DEADLINE_S", "1.5")
+    settings.cache_clear()
+    marks = [tmp_path / str(i) for i in range(2 * cpus())]
+    todo = [Task(mark.name, tasks.get_on, (str(mark), 12, 0.25), alive=mark) for mark in marks]
+    assert sorted(map_unordered(todo)) == [(i, 12) for i in range(len(marks))]
+
+
+def test_a_task_that_stands_still_after_a_sign_of_life_is_killed_though_others_get_on(
+    elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(map_unordered(squares(4)))  # processes are up
+    monkeypatch.setenv("TICKLOOM_TASK_DEADLINE_S", "1.5")
+    settings.cache_clear()
+    stuck, busy = tmp_path / "stuck", tmp_path / "busy"
+    todo = [
+        Task("stuck", tasks.get_on, (str(stuck), 1, 60), alive=stuck),
+        Task("busy", tasks.get_on, (str(busy), 24, 0.25), alive=busy),
+    ]
+    with pytest.raises(DeadlinePassed, match="stuck"):
+        list(map_unordered(todo))
+
+
 @pytest.mark.parametrize("end", ["the caller stops listening", "a task fails"])
 def test_what_is_outstanding_is_killed_when(elsewhere: str, tmp_path: Path, end: str) -> None:
     folder = tmp_path / "pids"

@@ -147,18 +147,21 @@ def test_gc_removes_what_nobody_names(world: World) -> None:
         writer.append(b"of a run that was cancelled")
     (journal,) = (world.root / "journals" / "backtest" / ("c" * 64)).iterdir()
     n_bytes = journal.stat().st_size
+    half = world.lake.unfinished() / ("d" * 64) / "archive.zip"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half an archive")
     world.age()
     told = gc(world.lake, world.url, dry_run=True)
     assert world.object(orphan).exists()
     assert (world.root / "tmp" / "left").exists()
     done = gc(world.lake, world.url)
     assert done == told
-    assert done.temporary == ["left", "c" * 64]
+    assert done.temporary == ["left", "c" * 64, "d" * 64]
     assert list(world.lake.journal("backtest", "c" * 64).fresh()) == []
     assert done.manifests == [f"manifests/{cancelled.id[:2]}/{cancelled.id}.json"]
     assert done.parts == [f"parts/bars/bb/{'b' * 64}.json"]
     assert len(done.objects) == 3
-    assert done.bytes == len(b"1234nobody names thisof a failed runcancelled") + n_bytes
+    assert done.bytes == len(b"1234nobody names thisof a failed runcancelledhalf an archive") + n_bytes
     assert not world.object(orphan).exists()
     assert verify(world.lake, world.url).damages == []
     assert gc(world.lake, world.url).objects == []

@@ -297,6 +297,55 @@ def test_t01_a_broken_download_goes_on_where_it_broke_off(fetcher, respx_mock, r
     assert asked == [(None, None), (f"bytes={half}-", '"v1"')]
 
 
+def half_there(folder, data=DATA):
+    """Leave what an attempt leaves that was killed half-way."""
+    (folder / "a.zip").write_bytes(data[: len(DATA) // 2])
+    (folder / "a.tag").write_text('"v1"')
+
+
+def rest_of(request):
+    """Answer a request for a part with that part."""
+    first = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
+    span = {"Content-Range": f"bytes {first}-{len(DATA) - 1}/{len(DATA)}", "ETag": '"v1"'}
+    return httpx.Response(206, headers=span, content=DATA[first:])
+
+
+def test_an_attempt_goes_on_where_the_one_before_was_killed(fetcher, respx_mock, right_checksum, tmp_path):
+    half_there(tmp_path)
+    archive = respx_mock.get(URL).mock(side_effect=rest_of)
+    got = fetched(fetcher, tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == DATA
+    assert (got.computed_sha256, got.bytes) == (sha256(DATA).hexdigest(), len(DATA))
+    (call,) = archive.calls
+    assert (call.request.headers["range"], call.request.headers["if-range"]) == (f"bytes={len(DATA) // 2}-", '"v1"')
+
+
+def test_an_archive_of_which_all_was_there_is_not_asked_for(fetcher, respx_mock, right_checksum, tmp_path):
+    (tmp_path / "a.zip").write_bytes(DATA)
+    assert fetched(fetcher, tmp_path).bytes == len(DATA)
+
+
+def test_what_was_there_and_does_not_fit_the_rest_is_fetched_anew(fetcher, respx_mock, right_checksum, tmp_path):
+    half_there(tmp_path, bytes(len(DATA)))
+    whole = httpx.Response(200, content=DATA)
+    respx_mock.get(URL).mock(side_effect=lambda asked: rest_of(asked) if "range" in asked.headers else whole)
+    assert fetched(fetcher, tmp_path).computed_sha256 == sha256(DATA).hexdigest()
+    assert (tmp_path / "a.zip").read_bytes() == DATA
+
+
+def test_a_download_tells_that_it_gets_on_by_its_bytes(fetcher, respx_mock, right_checksum, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "TOLD", 1 << 12)
+    beats = []
+
+    class Pieces(httpx.SyncByteStream):
+        def __iter__(self):
+            yield from (DATA[i : i + 100] for i in range(0, len(DATA), 100))
+
+    respx_mock.get(URL).mock(return_value=httpx.Response(200, stream=Pieces()))
+    fetcher.fetch(URL, fetcher.checksum(URL), tmp_path / "a.zip", lambda: beats.append(1))
+    assert len(beats) == len(DATA) >> 12
+
+
 def test_t11_a_download_whose_file_changed_meanwhile_starts_again(fetcher, respx_mock, right_checksum, tmp_path):
     old = Breaking(b"old bytes", httpx.ReadError("reset"))
     respx_mock.get(URL).mock(

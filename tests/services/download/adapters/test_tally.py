@@ -28,6 +28,20 @@ def test_sums_are_told_while_they_grow_and_the_file_is_gone_afterwards(tmp_path:
     assert list((tmp_path / "tallies").iterdir()) == []
 
 
+def test_each_task_tells_of_itself_that_it_gets_on(tmp_path: Path) -> None:
+    with counting(tmp_path / "tallies", lambda *_: None) as tally:
+        first, second = tally.of_task(0), tally.of_task(1)
+        assert first.alive is not None
+        assert second.alive is not None
+        first.add(1, 5)
+        assert first.alive.exists()
+        assert not second.alive.exists()
+        second.beat()
+        assert second.alive.exists()
+        assert tally.sums() == (1, 5)
+    assert list((tmp_path / "tallies").iterdir()) == []
+
+
 def test_a_tally_whose_folder_is_elsewhere_says_nothing(tmp_path: Path) -> None:
     tally = Tally(tmp_path / "not here" / "tally")
     tally.add(1, 5)
