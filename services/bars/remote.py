@@ -1,7 +1,7 @@
 """Tasks of the bars stage: a few days of one symbol each, read once for all the bars that are made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -33,16 +33,22 @@ class Work:
     symbol: str
     rules: Mapping[str, Rule]  # by name of the bars
     thresholds: Mapping[str, Mapping[str, int]]  # by name of the bars that have one each day, and partition
-    scales: dict[str, int]
+    scales: dict[str, int]  # of the trades
     last: str  # the symbol's last partition
     step: int = 0  # microseconds, the interval of klines; 0: trades
     inverse: bool = False  # quantities are contracts: see domain/inverse.py
     threads: bool = False  # whether columns are decoded side by side
+    lots: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by name of the bars that split, and partition
 
     def rule(self, name: str, entry: FileEntry) -> Rule:
         """Return the rule of the bars in force in a partition."""
         rule = self.rules[name]
-        return rule.of_day(self.thresholds[name][entry.name]) if name in self.thresholds else rule
+        rule = rule.of_day(self.thresholds[name][entry.name]) if name in self.thresholds else rule
+        return rule.cut_at(self.lots[name][entry.name]) if name in self.lots else rule
+
+    def scales_of(self, name: str) -> dict[str, int]:
+        """Return the scales on which the bars are counted and published."""
+        return self.rules[name].scales(self.scales)
 
     def key(self, name: str, entry: FileEntry, state: dict[str, Any]) -> str:
         """Return the digest of all that the bars of a partition depend on; what they are called is not among it."""
@@ -127,12 +133,13 @@ class _Partition:
 
     def _store(self, key: str, name: str, bars: Bars, facts: dict[str, Any]) -> Part:
         files, work, rule = [], self._work, self._work.rule(name, self._entry)
+        scales = work.scales_of(name)
         if bars.n_bars:
             ts_open, ts_close = bars.columns["ts_open"], bars.columns["ts_close"]
-            about = {"symbol": work.symbol, "first_ts": int(ts_open[0]), "last_ts": int(ts_close[-1]), **work.scales}
+            about = {"symbol": work.symbol, "first_ts": int(ts_open[0]), "last_ts": int(ts_close[-1]), **scales}
             if rule.target is not None and rule.size != ONE_BAR:
-                about["threshold"] = threshold_text(rule.kind, rule.size, work.scales)
-            table = bars_table(bars, work.scales)
+                about["threshold"] = threshold_text(rule.kind, rule.size, scales)
+            table = bars_table(bars, scales)
             if work.inverse:
                 table = table.drop_columns([name for name in table.column_names if name in MONEY])
             files.append(self._lake.add_table(self._entry.name, table, facts=about))

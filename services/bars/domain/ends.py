@@ -103,12 +103,12 @@ def cut_trades(trades: Trades, ts: I64, rule: Rule, state: State) -> Pieces:
     dollars = rule.kind == "dollar"
     if dollars and not notional_fits(trades):
         raise ExactnessLost("the notional of a trade", "price times quantity has more than 18 digits")
-    most = n_pieces(trades.price, trades.quantity, dollars, rule.size)
+    most = n_pieces(trades.price, trades.quantity, dollars, rule.size, rule.lot)
     if most > 2 * trades.ids.size + MOST_PIECES:
         reason = f"it cuts the trades of one partition into up to {most} pieces: choose a larger one, or another excess"
         raise InvalidRequest("spec.threshold", reason)
     price, quantity = trades.price, trades.quantity
     carry = min(_counted(state), rule.size - 1)  # yesterday's threshold may have been larger
-    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, carry, most)
+    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, rule.lot, carry, most)
     pieces = Trades(trades.ids.take(at), ts.take(at), price.take(at), lots, trades.side.take(at))
     return Pieces(pieces, at, rest, Ends(ends, (int(counted),)))
