@@ -90,8 +90,15 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
         for name, rule in rules.items()
         if rule.excess == "split"
     }
-    work = Work(symbol, rules, thresholds, scales, entries[-1].name, step, inverse, lots=lots)
+    work = Work(symbol, rules, thresholds, scales, entries[-1].name, _known_until(source), step, inverse, lots=lots)
     return _Symbol(work, tuple(entries))
+
+
+def _known_until(source: Manifest) -> int | None:
+    """Return up to when the last day is known: an exchange's archive is of a whole day, a file may end anywhere."""
+    is_file = source.request.get("venue") == "file"
+    known: int | None = source.facts.get("known_until", 0 if is_file else None)
+    return known
 
 
 def _check_klines(field: str, spec: BarSpec, step: int, interval: str) -> None:

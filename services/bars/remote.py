@@ -35,6 +35,7 @@ class Work:
     thresholds: Mapping[str, Mapping[str, int]]  # by name of the bars that have one each day, and partition
     scales: dict[str, int]  # of the trades
     last: str  # the symbol's last partition
+    known_until: int | None  # microseconds, up to which no trade of its day is missing at its end; None: it is whole
     step: int = 0  # microseconds, the interval of klines; 0: trades
     inverse: bool = False  # quantities are contracts: see domain/inverse.py
     threads: bool = False  # whether columns are decoded side by side
@@ -50,10 +51,17 @@ class Work:
         """Return the scales on which the bars are counted and published."""
         return self.rules[name].scales(self.scales)
 
+    def until(self, entry: FileEntry) -> int:
+        """Return the time before which no trade is to come after a partition: its day's end, if that is known."""
+        end = (date.fromisoformat(entry.facts["day"]) - date(1970, 1, 1)).days * DAY_US + DAY_US
+        return end if self.known_until is None or entry.name != self.last else min(end, self.known_until)
+
     def key(self, name: str, entry: FileEntry, state: dict[str, Any]) -> str:
         """Return the digest of all that the bars of a partition depend on; what they are called is not among it."""
-        what = {"version": VERSION, "rule": vars(self.rule(name, entry)), "scales": self.scales, "step": self.step}
+        rule = self.rule(name, entry)
+        what = {"version": VERSION, "rule": vars(rule), "scales": self.scales, "step": self.step}
         what |= {"inverse": True} if self.inverse else {}
+        what |= {"until": self.until(entry)} if rule.by_clock and not self.step else {}
         return digest({**what, "symbol": self.symbol, "file": entry.name, "sha256": entry.sha256, "state": state})
 
 
@@ -70,7 +78,7 @@ def survey(
 ) -> Kept[dict[str, tuple[Table, ...] | None]]:
     """Read partitions, keep their trades, and return what they leave of any state, of the bars named in `known`."""
     trades = {entry.name: load_trades(lake, entry, work.scales) for entry in entries}
-    days = [(trades[entry.name], _until(entry)) for entry in entries]
+    days = [(trades[entry.name], work.until(entry)) for entry in entries]
     tables = {}
     for name, carry in known.items():
         tables[name] = tables_of(days, [work.rule(name, entry) for entry in entries], carry)
@@ -128,7 +136,7 @@ class _Partition:
             left = {name: int(values[0]) for name, values in partial.columns.items()} if partial.n_bars else None
             return bars, {"partial": left, "residual": partial.sums(), "incomplete": incomplete}
         self._trades = self._trades or load_trades(self._lake, self._entry, work.scales, threads=work.threads)
-        bars, after = close_bars(self._trades, rule, State.from_json(state), _until(self._entry))
+        bars, after = close_bars(self._trades, rule, State.from_json(state), work.until(self._entry))
         return bars, {"state": after.to_json(), "guards": bars.guards}
 
     def _store(self, key: str, name: str, bars: Bars, facts: dict[str, Any]) -> Part:
@@ -144,7 +152,3 @@ class _Partition:
                 table = table.drop_columns([name for name in table.column_names if name in MONEY])
             files.append(self._lake.add_table(self._entry.name, table, facts=about))
         return self._lake.put_part(STAGE, key, Part(files=tuple(files), facts={"sums": bars.sums(), **facts}))
-
-
-def _until(entry: FileEntry) -> int:
-    return (date.fromisoformat(entry.facts["day"]) - date(1970, 1, 1)).days * DAY_US + DAY_US

@@ -24,8 +24,8 @@ BLOCK = 1 << 19
 def close_bars(trades: Trades, rule: Rule, state: State, until: int) -> tuple[Bars, State]:
     """Return the bars that close while these trades are read, and the state for the next partition.
 
-    `until` is the end of the partition's day in microseconds: no trade before it is still to come. Bars and state are
-    in the rule's units, trades in the symbol's.
+    `until` is the end of the partition's day in microseconds: no trade before it is still to come. It is 0
+    where nobody knows. Bars and state are in the rule's units, trades in the symbol's.
 
     Trades are taken in the order of their ids. A trade stamped earlier than one before it counts at the latest time
     seen so far: only then could anybody have known of it in this order. So `ts_close` never decreases.

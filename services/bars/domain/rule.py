@@ -52,6 +52,11 @@ class Rule:
     quantity_places: int = 0
     lot: int = 1  # lots: a trade is split at multiples of it
 
+    @property
+    def by_clock(self) -> bool:
+        """Whether a bar may close without a trade, because its interval or its day is over."""
+        return self.kind == "time" or self.reset == "daily"
+
     def scales(self, scales: dict[str, int]) -> dict[str, int]:
         """Return the scales on which the bars are counted and published, given those of the trades."""
         price, quantity = self.price_places, self.quantity_places
