@@ -398,6 +398,28 @@ def test_klines_become_bars_of_a_longer_interval(imports):
     assert (facts["partial"]["volume"], facts["residual"]["volume"]) == ("17.5", "17.5")
 
 
+def test_minutes_without_trades_leave_the_prices_of_longer_bars_to_those_with_any(imports):
+    """Bars of the exchange's minutes have the prices of bars of its trades: it repeats the last close in empty ones."""
+    minute, rng, rows = 60_000_000, random.Random(8), []
+    for k in sorted(rng.sample(range(1440), 200)):
+        price = f"{rng.randint(90, 110)}"
+        rows += [(len(rows) + i, T0 + k * minute + i, price, "1", bool(i)) for i in range(rng.randint(1, 3))]
+    of_trades = run(imported(data_type="trades", files=write_trades(imports, "AAA", rows)), kind="time", interval="15m")
+    lines, last = [], rows[0][2]
+    for k in range(1440):
+        prices = [row[2] for row in rows if (row[1] - T0) // minute == k]
+        last = prices[-1] if prices else last
+        lines.append(f"{T0 + k * minute},{','.join(prices[:1] * 3 or [last] * 3)},{last},{len(prices)}")
+    (imports / "m.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    of_klines = imported(data_type="klines", interval="1m", files={"AAA": "m.csv"})
+    got = columns(run(of_klines, kind="time", interval="15m"), "AAA")
+    wanted = columns(of_trades, "AAA")
+    at = {ts: i for i, ts in enumerate(got["ts_close"])}
+    assert 50 < len(wanted["ts_close"]) < 96
+    for name in ("open", "high", "low", "close", "volume"):
+        assert [got[name][at[ts]] for ts in wanted["ts_close"]] == wanted[name], name
+
+
 def test_klines_of_the_same_interval_stay_as_they_are(imports):
     bars = run(klines(imports), kind="time", interval="15m")
     assert columns(bars, "AAA")["close"] == [Decimal(11 + i) for i in range(10)]
