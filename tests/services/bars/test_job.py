@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from itertools import accumulate
 
 import numpy as np
@@ -336,9 +337,27 @@ def test_the_columns_of_a_bar(source):
     ]  # fmt: skip
     assert got["ts_open"] == [T0 + day * DAY_US for day in range(6)]
     assert got["ts_close"] == [T0 + (day + 1) * DAY_US for day in range(6)]
-    vwap = [float(n / v) for n, v in zip(got["notional"], got["volume"], strict=True)]
-    assert np.allclose(got["vwap"], vwap, rtol=1e-15, atol=0)
+    assert got["vwap"] == [
+        float(Fraction(n) / Fraction(v)) for n, v in zip(got["notional"], got["volume"], strict=True)
+    ]
     assert bars.facts["symbols"]["AAA"]["partial"]["n_trades"] == 120
+
+
+def test_the_vwap_of_a_bar_is_rounded_once_and_of_one_trade_it_is_its_price(imports):
+    rng, rows = random.Random(1), []
+    for i in range(1500):
+        price, quantity = f"{rng.randint(100, 6_000_000) / 100:.2f}", f"{rng.randint(1, 300_000) / 100_000:.5f}"
+        rows.append((i, T0 + i, price, quantity, i % 2 == 0))
+    rows += [(1500 + i, T0 + 2000 + i, "60000.37", "500000.00001", True) for i in range(3)]  # beyond 2**53 units
+    source = imported(data_type="trades", files=write_trades(imports, "AAA", rows))
+    got = columns(run(source, kind="tick", threshold=1), "AAA")
+    assert got["vwap"] == [float(price) for price in got["high"]]
+    got = columns(run(source, kind="tick", threshold=3), "AAA")
+    for low, high, notional, volume, vwap in zip(
+        *(got[name] for name in ("low", "high", "notional", "volume", "vwap")), strict=True
+    ):
+        assert vwap == float(Fraction(notional) / Fraction(volume))
+        assert float(low) <= vwap <= float(high)
 
 
 def test_progress_counts_days_and_trades(source):
