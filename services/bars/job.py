@@ -17,7 +17,7 @@ from services.bars.domain.rule import lots_of, rule_of
 from services.bars.domain.state import State
 from services.bars.domain.summary import NotContinued, amount, symbol_facts
 from services.bars.domain.target import thresholds_of
-from services.bars.remote import STAGE, Before, Step, Work, fold, found, survey
+from services.bars.remote import STAGE, Before, Step, Work, field_of, fold, found, survey
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.bars import VERSION, BarSpec, BarsRequest, TimeBars, inverse_fault
 from tickloom.contracts.download import INTERVAL_US
@@ -74,7 +74,7 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
     scales, inverse = scales_of(entries), source.facts["market"] == "coinm"
     rules = {}
     for name, spec in request.named().items():
-        field = f"specs.{name}" if name else "spec"
+        field = field_of(name)
         if step:
             _check_klines(field, spec, step, source.facts["interval"])
         if inverse and (fault := inverse_fault(spec)):

@@ -8,6 +8,7 @@ from typing import Any
 from services.bars.adapters.partitions import bars_table, load_klines, load_trades
 from services.bars.domain.build import DAY_US, close_bars
 from services.bars.domain.carry import Table, tables_of
+from services.bars.domain.ends import check_pieces
 from services.bars.domain.inverse import MONEY
 from services.bars.domain.merge import merge_klines
 from services.bars.domain.rule import Rule
@@ -73,22 +74,33 @@ class Step:
     states: Before
 
 
+def field_of(name: str) -> str:
+    """Return the field of the request that has the spec of the bars with this name."""
+    return f"specs.{name}" if name else "spec"
+
+
 def survey(
     lake: Lake, work: Work, entries: tuple[FileEntry, ...], known: Mapping[str, int | None]
 ) -> Kept[dict[str, tuple[Table, ...] | None]]:
-    """Read partitions, keep their trades, and return what they leave of any state, of the bars named in `known`."""
+    """Read partitions, keep their trades, and return what they leave of any state, of the bars named in `known`.
+
+    Raises InvalidRequest, ExactnessLost, CorruptFile.
+    """
     trades = {entry.name: load_trades(lake, entry, work.scales) for entry in entries}
     days = [(trades[entry.name], work.until(entry)) for entry in entries]
     tables = {}
     for name, carry in known.items():
-        tables[name] = tables_of(days, [work.rule(name, entry) for entry in entries], carry)
+        rules = [work.rule(name, entry) for entry in entries]
+        for (of_day, _), rule in zip(days, rules, strict=True):
+            check_pieces(field_of(name), of_day, rule)
+        tables[name] = tables_of(days, rules, carry)
     return Kept(tables, trades)
 
 
 def fold(
     lake: Lake, work: Work, entries: tuple[FileEntry, ...], before: Before, kept: Mapping[str, Trades] | None = None
 ) -> Step:
-    """Build the bars named in `before` that close in these partitions. Raises ExactnessLost, CorruptFile.
+    """Build the bars named in `before` that close in these partitions. Raises as `survey` does.
 
     A partition is read once for all of them, and not at all where it was kept or every part is there.
     """
@@ -136,6 +148,7 @@ class _Partition:
             left = {name: int(values[0]) for name, values in partial.columns.items()} if partial.n_bars else None
             return bars, {"partial": left, "residual": partial.sums(), "incomplete": incomplete}
         self._trades = self._trades or load_trades(self._lake, self._entry, work.scales, threads=work.threads)
+        check_pieces(field_of(name), self._trades, rule)
         bars, after = close_bars(self._trades, rule, State.from_json(state), work.until(self._entry))
         return bars, {"state": after.to_json(), "guards": bars.guards}
 

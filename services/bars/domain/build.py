@@ -29,7 +29,7 @@ def close_bars(trades: Trades, rule: Rule, state: State, until: int) -> tuple[Ba
 
     Trades are taken in the order of their ids. A trade stamped earlier than one before it counts at the latest time
     seen so far: only then could anybody have known of it in this order. So `ts_close` never decreases.
-    Raises ExactnessLost when a bar's sum needs more than 18 digits, and InvalidRequest as `cut_trades` does.
+    Raises ExactnessLost when a bar's sum needs more than 18 digits. Of bars that split, `check_pieces` comes before.
     """
     trades = trades.finer(rule.price_places, rule.quantity_places)
     several: list[Bars] = []

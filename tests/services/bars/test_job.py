@@ -11,7 +11,7 @@ import pytest
 
 from services.bars import job, remote
 from services.bars.adapters.partitions import load_trades
-from services.bars.domain import summary
+from services.bars.domain import build, ends, summary
 from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, run_several, write_trades
 from tickloom.contracts.bars import bars_of
 from tickloom.errors import ExactnessLost, InvalidRequest, StageCancelled, UnknownArtifact
@@ -281,6 +281,22 @@ def test_c2_a_longer_range_reads_only_its_new_days_wherever_it_runs(source, wide
     run(short, kind="tick", threshold=19)
     run(whole, kind="tick", threshold=19)
     assert len(read) == 7
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("block", [7, 1 << 19])
+def test_c2_how_many_pieces_are_too_many_depends_on_the_day_alone(source, request, monkeypatch, spread, block):
+    if spread:
+        request.getfixturevalue("wide")
+    monkeypatch.setattr(build, "BLOCK", block)
+    specs = {"ticks": SPECS[0], "fine": {"kind": "volume", "threshold": "0.1", "excess": "split", "reset": "daily"}}
+    monkeypatch.setattr(ends, "MOST_PIECES", 1000)
+    with pytest.raises(InvalidRequest, match=r"specs.fine.threshold: it cuts the trades of one day into up to 1\d\d\d"):
+        run_several(source, specs)
+    with pytest.raises(InvalidRequest, match=r"spec.threshold: it cuts"):
+        run(source, kind="volume", threshold="0.1", excess="split")
+    monkeypatch.setattr(ends, "MOST_PIECES", 2000)
+    assert run_several(source, specs).facts["bars"]["fine"]["symbols"]["AAA"]["n_bars"] > 7000
 
 
 def test_a_day_that_does_not_continue_the_one_before_it_is_not_published(source, wide, monkeypatch):

@@ -266,8 +266,13 @@ def test_a_large_trade_is_one_bar_whole_or_many_bars_cut():
 
 def test_a_threshold_that_would_cut_trades_to_dust_is_refused(monkeypatch):
     monkeypatch.setattr(ends, "MOST_PIECES", 100)
-    with pytest.raises(InvalidRequest, match="choose a larger one"):
-        fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 2, "split"))
+    large = arrays_of([(1, 0, 5, 1000, 1)])
+    with pytest.raises(InvalidRequest, match=r"specs.fine.threshold: it cuts .* into up to 502 pieces"):
+        ends.check_pieces("specs.fine", large, Rule("volume", 2, "split"))
+    with pytest.raises(InvalidRequest, match="502 pieces"):
+        ends.check_pieces("spec", large, Rule("volume", 20, "split", quantity_places=1))
+    for rule in (Rule("volume", 20, "split"), Rule("volume", 2, "split", lot=100), Rule("volume", 2, "carry")):
+        ends.check_pieces("spec", large, rule)
     assert len(fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 20, "split"))[0]["close"]) == 50
 
 
