@@ -12,6 +12,7 @@ import pytest
 from services.bars import job, remote
 from services.bars.adapters.partitions import load_trades
 from services.bars.domain import build, ends, summary
+from services.bars.domain.state import Bars
 from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, run_several, write_trades
 from tickloom.contracts.bars import bars_of
 from tickloom.errors import ExactnessLost, InvalidRequest, StageCancelled, UnknownArtifact
@@ -392,9 +393,33 @@ def test_an_artifact_that_exists_is_the_answer_and_quality_travels_with_it(sourc
 def test_bars_that_do_not_hold_what_the_trades_held_are_not_published(source, monkeypatch):
     added = summary.added
     monkeypatch.setattr(summary, "added", lambda rows: {name: value + 1 for name, value in added(rows).items()})
-    with pytest.raises(summary.NotConserved, match="volume of the source is"):
+    with pytest.raises(summary.NotConserved, match="n_trades of the source is"):
         run(source, kind="tick", threshold=17)
     assert open_lake().find(call_of(source, kind="tick", threshold=17).artifact_id) is None
+
+
+@pytest.mark.parametrize("name", ["n_trades", "volume", "notional"])
+def test_c4_bars_of_trades_with_a_wrong_sum_are_not_published(source, monkeypatch, name):
+    sums = Bars.sums
+    monkeypatch.setattr(Bars, "sums", lambda bars: {n: v + (n == name) for n, v in sums(bars).items()})
+    with pytest.raises(summary.NotConserved, match=f"{name} of the source is"):
+        run(source, kind="tick", threshold=17)
+
+
+@pytest.mark.parametrize("name", ["volume", "notional", "buy_volume", "buy_notional"])
+def test_c4_bars_of_klines_with_a_wrong_sum_are_not_published(imports, monkeypatch, name):
+    minute = 60_000
+    lines = [
+        f"{T0 // 1000 + k * minute},10,12,9,11,{k}.5,{T0 // 1000 + k * minute + minute - 1},{k}.25,3,{k}.1,{k}.2,0\n"
+        for k in range(1440)
+    ]
+    (imports / "k.csv").write_text("".join(lines))
+    of = imported(data_type="klines", interval="1m", files={"AAA": "k.csv"})
+    assert run(of, kind="time", interval="1h").facts["symbols"]["AAA"]["buy_notional"]
+    sums = Bars.sums
+    monkeypatch.setattr(Bars, "sums", lambda bars: {n: v + (n == name) for n, v in sums(bars).items()})
+    with pytest.raises(summary.NotConserved, match=f"{name} of the source is"):
+        run(of, kind="time", interval="4h")
 
 
 def test_requests_that_cannot_be_carried_out_are_refused_by_name(source, imports):
