@@ -106,7 +106,7 @@ def cut_download(source: Lake, download: Manifest, cut: Cut, lake: Lake) -> Mani
             update={
                 "id": digest(["probe", download.id, cut.ts, cut.poison]),
                 "files": tuple(files),
-                "facts": {**download.facts, "symbols": symbols},
+                "facts": {**download.facts, "symbols": symbols, "known_until": cut.end() if cut.poison else cut.ts},
             }
         )
     )

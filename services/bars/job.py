@@ -13,11 +13,11 @@ from typing import Any
 from services.bars.adapters.partitions import scales_of
 from services.bars.domain.carry import Table, composed, counted, is_certain
 from services.bars.domain.inverse import without_money
-from services.bars.domain.rule import rule_of
+from services.bars.domain.rule import lots_of, rule_of
 from services.bars.domain.state import State
 from services.bars.domain.summary import NotContinued, amount, symbol_facts
 from services.bars.domain.target import thresholds_of
-from services.bars.remote import STAGE, Before, Step, Work, fold, found, survey
+from services.bars.remote import STAGE, Before, Step, Work, field_of, fold, found, survey
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
 from tickloom.contracts.bars import VERSION, BarSpec, BarsRequest, TimeBars, inverse_fault
 from tickloom.contracts.download import INTERVAL_US
@@ -74,15 +74,31 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
     scales, inverse = scales_of(entries), source.facts["market"] == "coinm"
     rules = {}
     for name, spec in request.named().items():
-        field = f"specs.{name}" if name else "spec"
+        field = field_of(name)
         if step:
             _check_klines(field, spec, step, source.facts["interval"])
         if inverse and (fault := inverse_fault(spec)):
             raise InvalidRequest(f"{field}.{fault[0]}", fault[1])
         rules[name] = rule_of(spec, scales["price_scale"], scales["quantity_scale"])
     targets = {name: rule.target for name, rule in rules.items() if rule.target is not None}
-    thresholds = {name: thresholds_of(of, rules[name].kind, entries, scales) for name, of in targets.items()}
-    return _Symbol(Work(symbol, rules, thresholds, scales, entries[-1].name, step, inverse), tuple(entries))
+    thresholds = {
+        name: thresholds_of(of, rules[name].kind, entries, rules[name].scales(scales)) for name, of in targets.items()
+    }
+    places = [int(entry.facts["quantity_scale"]) for entry in entries]
+    lots = {
+        name: dict(zip([e.name for e in entries], lots_of(rule, places, scales["quantity_scale"]), strict=True))
+        for name, rule in rules.items()
+        if rule.excess == "split"
+    }
+    work = Work(symbol, rules, thresholds, scales, entries[-1].name, _known_until(source), step, inverse, lots=lots)
+    return _Symbol(work, tuple(entries))
+
+
+def _known_until(source: Manifest) -> int | None:
+    """Return up to when the last day is known: an exchange's archive is of a whole day, a file may end anywhere."""
+    is_file = source.request.get("venue") == "file"
+    known: int | None = source.facts.get("known_until", 0 if is_file else None)
+    return known
 
 
 def _check_klines(field: str, spec: BarSpec, step: int, interval: str) -> None:
@@ -272,7 +288,7 @@ def _beyond(work: Work, name: str, known: int | None, days: Days) -> int | None:
     if known is None:
         return None
     rule = work.rules[name]
-    return (known + sum(amount(entry, rule.kind, work.scales) for entry in days)) % rule.size
+    return (known + sum(amount(entry, rule.kind, rule.scales(work.scales)) for entry in days)) % rule.size
 
 
 def _name(what: str, work: Work, days: Days) -> str:
@@ -293,7 +309,8 @@ def _manifest(
         facts = {}
         for symbol, of_symbol in zip(symbols, parts, strict=True):
             work, made = symbol.work, of_symbol[name]
-            of_all = symbol_facts(work.symbol, work.scales, symbol.entries, made, klines=bool(work.step))
+            scales = work.scales_of(name)
+            of_all = symbol_facts(work.symbol, scales, symbol.entries, made, klines=bool(work.step))
             facts[work.symbol] = without_money(of_all) if work.inverse else of_all
             files += [_renamed(entry, name) for part in made for entry in part.files]
         bars[name] = {"kind": spec.kind, "symbols": facts}

@@ -1,13 +1,14 @@
 """Tasks of the bars stage: a few days of one symbol each, read once for all the bars that are made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from services.bars.adapters.partitions import bars_table, load_klines, load_trades
 from services.bars.domain.build import DAY_US, close_bars
 from services.bars.domain.carry import Table, tables_of
+from services.bars.domain.ends import check_pieces
 from services.bars.domain.inverse import MONEY
 from services.bars.domain.merge import merge_klines
 from services.bars.domain.rule import Rule
@@ -33,21 +34,35 @@ class Work:
     symbol: str
     rules: Mapping[str, Rule]  # by name of the bars
     thresholds: Mapping[str, Mapping[str, int]]  # by name of the bars that have one each day, and partition
-    scales: dict[str, int]
+    scales: dict[str, int]  # of the trades
     last: str  # the symbol's last partition
+    known_until: int | None  # microseconds, up to which no trade of its day is missing at its end; None: it is whole
     step: int = 0  # microseconds, the interval of klines; 0: trades
     inverse: bool = False  # quantities are contracts: see domain/inverse.py
     threads: bool = False  # whether columns are decoded side by side
+    lots: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by name of the bars that split, and partition
 
     def rule(self, name: str, entry: FileEntry) -> Rule:
         """Return the rule of the bars in force in a partition."""
         rule = self.rules[name]
-        return rule.of_day(self.thresholds[name][entry.name]) if name in self.thresholds else rule
+        rule = rule.of_day(self.thresholds[name][entry.name]) if name in self.thresholds else rule
+        return rule.cut_at(self.lots[name][entry.name]) if name in self.lots else rule
+
+    def scales_of(self, name: str) -> dict[str, int]:
+        """Return the scales on which the bars are counted and published."""
+        return self.rules[name].scales(self.scales)
+
+    def until(self, entry: FileEntry) -> int:
+        """Return the time before which no trade is to come after a partition: its day's end, if that is known."""
+        end = (date.fromisoformat(entry.facts["day"]) - date(1970, 1, 1)).days * DAY_US + DAY_US
+        return end if self.known_until is None or entry.name != self.last else min(end, self.known_until)
 
     def key(self, name: str, entry: FileEntry, state: dict[str, Any]) -> str:
         """Return the digest of all that the bars of a partition depend on; what they are called is not among it."""
-        what = {"version": VERSION, "rule": vars(self.rule(name, entry)), "scales": self.scales, "step": self.step}
+        rule = self.rule(name, entry)
+        what = {"version": VERSION, "rule": vars(rule), "scales": self.scales, "step": self.step}
         what |= {"inverse": True} if self.inverse else {}
+        what |= {"until": self.until(entry)} if rule.by_clock and not self.step else {}
         return digest({**what, "symbol": self.symbol, "file": entry.name, "sha256": entry.sha256, "state": state})
 
 
@@ -59,22 +74,33 @@ class Step:
     states: Before
 
 
+def field_of(name: str) -> str:
+    """Return the field of the request that has the spec of the bars with this name."""
+    return f"specs.{name}" if name else "spec"
+
+
 def survey(
     lake: Lake, work: Work, entries: tuple[FileEntry, ...], known: Mapping[str, int | None]
 ) -> Kept[dict[str, tuple[Table, ...] | None]]:
-    """Read partitions, keep their trades, and return what they leave of any state, of the bars named in `known`."""
+    """Read partitions, keep their trades, and return what they leave of any state, of the bars named in `known`.
+
+    Raises InvalidRequest, ExactnessLost, CorruptFile.
+    """
     trades = {entry.name: load_trades(lake, entry, work.scales) for entry in entries}
-    days = [(trades[entry.name], _until(entry)) for entry in entries]
+    days = [(trades[entry.name], work.until(entry)) for entry in entries]
     tables = {}
     for name, carry in known.items():
-        tables[name] = tables_of(days, [work.rule(name, entry) for entry in entries], carry)
+        rules = [work.rule(name, entry) for entry in entries]
+        for (of_day, _), rule in zip(days, rules, strict=True):
+            check_pieces(field_of(name), of_day, rule)
+        tables[name] = tables_of(days, rules, carry)
     return Kept(tables, trades)
 
 
 def fold(
     lake: Lake, work: Work, entries: tuple[FileEntry, ...], before: Before, kept: Mapping[str, Trades] | None = None
 ) -> Step:
-    """Build the bars named in `before` that close in these partitions. Raises ExactnessLost, CorruptFile.
+    """Build the bars named in `before` that close in these partitions. Raises as `survey` does.
 
     A partition is read once for all of them, and not at all where it was kept or every part is there.
     """
@@ -122,22 +148,20 @@ class _Partition:
             left = {name: int(values[0]) for name, values in partial.columns.items()} if partial.n_bars else None
             return bars, {"partial": left, "residual": partial.sums(), "incomplete": incomplete}
         self._trades = self._trades or load_trades(self._lake, self._entry, work.scales, threads=work.threads)
-        bars, after = close_bars(self._trades, rule, State.from_json(state), _until(self._entry))
+        check_pieces(field_of(name), self._trades, rule)
+        bars, after = close_bars(self._trades, rule, State.from_json(state), work.until(self._entry))
         return bars, {"state": after.to_json(), "guards": bars.guards}
 
     def _store(self, key: str, name: str, bars: Bars, facts: dict[str, Any]) -> Part:
         files, work, rule = [], self._work, self._work.rule(name, self._entry)
+        scales = work.scales_of(name)
         if bars.n_bars:
             ts_open, ts_close = bars.columns["ts_open"], bars.columns["ts_close"]
-            about = {"symbol": work.symbol, "first_ts": int(ts_open[0]), "last_ts": int(ts_close[-1]), **work.scales}
+            about = {"symbol": work.symbol, "first_ts": int(ts_open[0]), "last_ts": int(ts_close[-1]), **scales}
             if rule.target is not None and rule.size != ONE_BAR:
-                about["threshold"] = threshold_text(rule.kind, rule.size, work.scales)
-            table = bars_table(bars, work.scales)
+                about["threshold"] = threshold_text(rule.kind, rule.size, scales)
+            table = bars_table(bars, scales)
             if work.inverse:
                 table = table.drop_columns([name for name in table.column_names if name in MONEY])
             files.append(self._lake.add_table(self._entry.name, table, facts=about))
         return self._lake.put_part(STAGE, key, Part(files=tuple(files), facts={"sums": bars.sums(), **facts}))
-
-
-def _until(entry: FileEntry) -> int:
-    return (date.fromisoformat(entry.facts["day"]) - date(1970, 1, 1)).days * DAY_US + DAY_US

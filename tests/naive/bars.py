@@ -53,12 +53,15 @@ def bars(trades: Sequence[tuple[int, int, int, int, int]], kind: str, size: int)
 
 
 def grid_bars(
-    trades: Sequence[tuple[int, int, int, int, int]], kind: str, size: int, cut: bool
+    trades: Sequence[tuple[int, int, int, int, int]], kind: str, size: int, cut: bool, unit: int = 1
 ) -> tuple[list[Bar], Bar]:
-    """Return the bars that close where all that was traded passes a multiple of size, trades whole or cut to lots."""
+    """Return the bars that close where all that was traded passes a multiple of size, trades whole or cut to lots.
+
+    unit  what a lot is; every quantity is a multiple of it
+    """
     closed, bar, total = [], Bar(), 0
     for i, ts, price, quantity, side in trades:
-        lots = [1] * quantity if cut else [quantity]
+        lots = [unit] * (quantity // unit) if cut else [quantity]
         is_rest = False
         for lot in lots:
             before = total // size

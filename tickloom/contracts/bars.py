@@ -9,7 +9,7 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.base import Contract, Exact
 from tickloom.contracts.download import Interval
 
-VERSION = 1
+VERSION = 2
 
 Excess = Annotated[
     Literal["drop", "carry", "split"],

@@ -25,6 +25,9 @@ BAR_SCALES: Final = {
     "signed_volume": "quantity_scale",
     "signed_notional": "notional_scale",
 }
+EXACT: Final = 2**53
+"""Integers up to this are exact in float64."""
+
 ORDER: Final = (
     "ts_open",
     "ts_close",
@@ -98,8 +101,16 @@ def bars_table(bars: Bars, scales: dict[str, int]) -> pa.Table:
 
 
 def _vwap(bars: Bars, scales: dict[str, int]) -> F64:
-    volume = bars.columns["volume"] / np.float64(10 ** scales["quantity_scale"])
-    notional = bars.columns["notional"] / np.float64(10 ** scales["notional_scale"])
+    """Return notional / volume, (n_bars,), each rounded once: so it never leaves the low and high of its trades.
+
+    A ratio of two integers, which float64 divides correctly rounded where it holds both, and Python always.
+    """
+    notional, volume = bars.columns["notional"], bars.columns["volume"]
+    places = scales["notional_scale"] - scales["quantity_scale"]
+    more, less = 10 ** max(0, -places), 10 ** max(0, places)
     vwap = np.full(volume.size, np.nan)
-    np.divide(notional, volume, out=vwap, where=volume > 0)
+    exact = (notional <= EXACT // more) & (volume <= EXACT // less)
+    np.divide(notional * np.float64(more), volume * np.float64(less), out=vwap, where=exact & (volume > 0))
+    for i in np.flatnonzero(~exact & (volume > 0)):
+        vwap[i] = int(notional[i]) * more / (int(volume[i]) * less)
     return vwap

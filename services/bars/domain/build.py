@@ -24,12 +24,14 @@ BLOCK = 1 << 19
 def close_bars(trades: Trades, rule: Rule, state: State, until: int) -> tuple[Bars, State]:
     """Return the bars that close while these trades are read, and the state for the next partition.
 
-    `until` is the end of the partition's day in microseconds: no trade before it is still to come.
+    `until` is the end of the partition's day in microseconds: no trade before it is still to come. It is 0
+    where nobody knows. Bars and state are in the rule's units, trades in the symbol's.
 
     Trades are taken in the order of their ids. A trade stamped earlier than one before it counts at the latest time
     seen so far: only then could anybody have known of it in this order. So `ts_close` never decreases.
-    Raises ExactnessLost when a bar's sum needs more than 18 digits, and InvalidRequest as `cut_trades` does.
+    Raises ExactnessLost when a bar's sum needs more than 18 digits. Of bars that split, `check_pieces` comes before.
     """
+    trades = trades.finer(rule.price_places, rule.quantity_places)
     several: list[Bars] = []
     for start in range(0, max(1, trades.ids.size), BLOCK):
         block = trades.cut(start, start + BLOCK)

@@ -109,13 +109,13 @@ def tables_of(
 ) -> tuple[Table, ...] | None:
     """Return the tables of partitions that follow one another, or None where their bars are a fold.
 
-    partitions  trades, and the end of their day in microseconds
-    rules       in force in each; they differ in their threshold alone, and only where it has another one each day
+    partitions  trades in the symbol's units, and the end of their day in microseconds
+    rules       in force in each; they differ in their threshold and in what they split trades into alone
     known       what `is_certain` before them, else None
     """
     tables: list[Table] = []
     for (trades, until), rule in zip(partitions, rules, strict=True):
-        table = _table(trades, until, rule, known)
+        table = _table(trades.finer(rule.price_places, rule.quantity_places), until, rule, known)
         if table is None:
             return None
         if isinstance(table, Carried) and known is not None:

@@ -19,8 +19,8 @@ from services.bars.kernels.volume import volume_bar_ends
 from tickloom.errors import ExactnessLost, InvalidRequest
 from tickloom.kernel import I64, Bool
 
-MOST_PIECES = 20_000_000
-"""Beyond two for each trade: more would be gigabytes of bars of one partition, and a threshold nobody meant."""
+MOST_PIECES = 2_000_000
+"""Of a partition, beyond two for each trade: 170 bytes each, and of more of them nobody meant the threshold."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,24 @@ def notional_fits(trades: Trades) -> bool:
     return not (trades.price > LIMIT // trades.quantity).any()
 
 
+def check_pieces(field: str, trades: Trades, rule: Rule) -> None:
+    """Raise InvalidRequest where the trades of a partition are so large beside the threshold that pieces are too many.
+
+    field   of the request, the spec of these bars
+    trades  all of the partition in the symbol's units: so the answer does not depend on how the work is cut
+    """
+    if rule.excess != "split":
+        return
+    trades = trades.finer(rule.price_places, rule.quantity_places)
+    dollars = rule.kind == "dollar"
+    if dollars and not notional_fits(trades):
+        return  # what cuts them says so
+    pieces = n_pieces(trades.price, trades.quantity, dollars, rule.size, rule.lot)
+    if pieces > 2 * trades.ids.size + MOST_PIECES:
+        reason = f"it cuts the trades of one day into up to {pieces} pieces: choose a larger one, or another excess"
+        raise InvalidRequest(f"{field}.{'threshold' if rule.target is None else 'target_bars_per_day'}", reason)
+
+
 @dataclass(frozen=True)
 class Pieces:
     """Trades cut into pieces, (n_pieces,), and where bars close among them."""
@@ -97,18 +115,14 @@ class Pieces:
 def cut_trades(trades: Trades, ts: I64, rule: Rule, state: State) -> Pieces:
     """Return trades cut where bars end; `ts` (n_trades,) are their times made to run forwards.
 
-    Raises InvalidRequest where trades are so large beside the threshold that the pieces are too many to keep, and
-    ExactnessLost where the notional of a trade needs more than 18 digits.
+    Raises ExactnessLost where the notional of a trade needs more than 18 digits. `check_pieces` comes before.
     """
     dollars = rule.kind == "dollar"
     if dollars and not notional_fits(trades):
         raise ExactnessLost("the notional of a trade", "price times quantity has more than 18 digits")
-    most = n_pieces(trades.price, trades.quantity, dollars, rule.size)
-    if most > 2 * trades.ids.size + MOST_PIECES:
-        reason = f"it cuts the trades of one partition into up to {most} pieces: choose a larger one, or another excess"
-        raise InvalidRequest("spec.threshold", reason)
+    most = n_pieces(trades.price, trades.quantity, dollars, rule.size, rule.lot)
     price, quantity = trades.price, trades.quantity
     carry = min(_counted(state), rule.size - 1)  # yesterday's threshold may have been larger
-    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, carry, most)
+    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, rule.lot, carry, most)
     pieces = Trades(trades.ids.take(at), ts.take(at), price.take(at), lots, trades.side.take(at))
     return Pieces(pieces, at, rest, Ends(ends, (int(counted),)))

@@ -1,7 +1,10 @@
 """The rule of a request on a symbol's own scales: a threshold in units, or an interval in microseconds."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from typing import Final
 
 from services.bars.domain.microstructure import Wanted
 from services.bars.domain.target import ONE_BAR, Target
@@ -26,11 +29,17 @@ from tickloom.contracts.download import INTERVAL_US
 from tickloom.errors import ExactnessLost
 
 MEASURES = {"tick": TRADES, "volume": VOLUME, "dollar": DOLLARS}
+MOST_PLACES: Final = 18
+"""Decimal places of price and quantity together: those that a decimal of 18 digits has at most."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When a bar closes: `size` is microseconds, trades, lots, tick-lots or ticks, as `kind` says."""
+    """When a bar closes: `size` is microseconds, trades, lots, tick-lots or ticks, as `kind` says.
+
+    Ticks and lots are those of the symbol's trades, divided into 10**price_places and 10**quantity_places where the
+    request's number is finer than they are and must not be rounded.
+    """
 
     kind: str  # as BarSpec has it
     size: int
@@ -39,21 +48,58 @@ class Rule:
     tuning: Tuning | None = None  # imbalance and run bars
     wanted: Wanted | None = None  # microstructure
     target: Target | None = None  # tick, volume and dollar bars whose size is another one each day
+    price_places: int = 0
+    quantity_places: int = 0
+    lot: int = 1  # lots: a trade is split at multiples of it
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether a bar may close without a trade, because its interval or its day is over."""
+        return self.kind == "time" or self.reset == "daily"
+
+    def scales(self, scales: dict[str, int]) -> dict[str, int]:
+        """Return the scales on which the bars are counted and published, given those of the trades."""
+        price, quantity = self.price_places, self.quantity_places
+        more = {"price_scale": price, "quantity_scale": quantity, "notional_scale": price + quantity}
+        return {name: places + more.get(name, 0) for name, places in scales.items()}
 
     def of_day(self, size: int) -> "Rule":
         """Return the rule in force on a day with this threshold."""
         return replace(self, size=size, reset="daily" if size == ONE_BAR else self.reset)
 
+    def cut_at(self, lot: int) -> "Rule":
+        """Return the rule on a day whose trades are split into so many lots at least."""
+        return replace(self, lot=math.gcd(lot, self.size) if self.kind == "volume" else lot)
+
 
 def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
     """Return the rule in the units of trades whose prices and quantities have these scales.
 
-    Reaching a threshold is reaching the next whole unit, so rounding up loses nothing. A brick must be whole ticks:
-    its multiples would not be what was asked for. Raises ExactnessLost when a size does not fit in 18 digits, or a
-    brick not on the scale.
+    Reaching a threshold once is reaching the next whole unit, so rounding up loses nothing. Where bars end at its
+    multiples (excess carried or split, bricks), those of a rounded one would be others, and with each day of finer
+    trades they would move: there the units are made as fine as the threshold.
+    Raises ExactnessLost when a size or the places of price and quantity do not fit in 18 digits.
     """
+    price_places, quantity_places = _places(spec, price_scale, quantity_scale)
+    price_scale, quantity_scale = price_scale + price_places, quantity_scale + quantity_places
     rule = _rule(spec, price_scale, quantity_scale)
+    rule = replace(rule, price_places=price_places, quantity_places=quantity_places)
     return replace(rule, wanted=_wanted(spec, price_scale, quantity_scale))
+
+
+def lots_of(rule: Rule, scales: Sequence[int], scale: int) -> list[int]:
+    """Return for each day, in order, the least that a trade is split into, in lots of the rule.
+
+    scales  decimal places of each day's quantities, at most `scale`, which is that of the trades
+
+    It is the finest unit of the days so far, or of volume the finest that these and the threshold share: what later
+    days are counted in must not move a cut.
+    """
+    lots, finest = [], 0
+    for places in scales:
+        finest = max(finest, places)
+        lots.append(10 ** (scale + rule.quantity_places - finest))
+    return lots
 
 
 def _rule(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
@@ -71,10 +117,7 @@ def _rule(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
         case RangeBars():
             return Rule("range", _units(spec.size, price_scale), reset=spec.reset)
         case RenkoBars():
-            brick = _units(spec.size, price_scale)
-            if Decimal(brick).scaleb(-price_scale) != spec.size:
-                raise ExactnessLost(f"the brick of {spec.size}", f"the symbol's prices have {price_scale} places")
-            return Rule("renko", brick, reset=spec.reset)
+            return Rule("renko", _units(spec.size, price_scale), reset=spec.reset)
         case ImbalanceBars() | RunBars():
             return Rule(spec.kind, spec.expected_trades, reset=spec.reset, tuning=_tuning(spec))
 
@@ -93,6 +136,28 @@ def _wanted(spec: TradeBars, price_scale: int, quantity_scale: int) -> Wanted | 
         return Wanted(spec.microstructure, price_scale=price_scale, quantity_scale=quantity_scale)
     large = _units(spec.large_trade, price_scale + quantity_scale)
     return Wanted(spec.microstructure, large, price_scale, quantity_scale)
+
+
+def _places(spec: BarSpec, price_scale: int, quantity_scale: int) -> tuple[int, int]:
+    """Return how many decimal places prices and quantities need beyond theirs, so that no multiple is rounded."""
+    match spec:
+        case RenkoBars():
+            return _finer(spec.size, price_scale, price_scale + quantity_scale), 0
+        case VolumeBars(threshold=Decimal() as threshold) if spec.excess != "drop":
+            return 0, _finer(threshold, quantity_scale, price_scale + quantity_scale)
+        case DollarBars(threshold=Decimal() as threshold) if spec.excess != "drop":
+            return 0, _finer(threshold, price_scale + quantity_scale, price_scale + quantity_scale)
+    return 0, 0
+
+
+def _finer(value: Decimal, scale: int, notional_scale: int) -> int:
+    with localcontext(prec=100):
+        exponent = value.normalize().as_tuple().exponent
+    places = max(0, -int(exponent) - scale)
+    if places and notional_scale + places > MOST_PLACES:
+        reason = f"beside it, price and quantity have {notional_scale + places} decimal places together"
+        raise ExactnessLost(f"the threshold of {value}", reason)
+    return places
 
 
 def _units(value: Decimal, scale: int) -> int:

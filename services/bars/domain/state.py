@@ -1,11 +1,12 @@
 """What goes into a partition's bars and what comes out: trades, bars, and the state between partitions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from services.bars.kernels.aggregate import COLUMNS, VOLUME
+from services.bars.kernels.aggregate import COLUMNS, LIMIT, VOLUME
+from tickloom.errors import ExactnessLost
 from tickloom.kernel import F64, I8, I64
 
 SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
@@ -25,6 +26,19 @@ class Trades:
         """Return the trades from start up to end, end left out."""
         at = slice(start, end)
         return Trades(self.ids[at], self.ts[at], self.price[at], self.quantity[at], self.side[at])
+
+    def finer(self, price_places: int, quantity_places: int) -> "Trades":
+        """Return the trades in units that are 10**places smaller. Raises ExactnessLost where that needs 19 digits."""
+        price, quantity = _finer(self.price, price_places), _finer(self.quantity, quantity_places)
+        return replace(self, price=price, quantity=quantity)
+
+
+def _finer(values: I64, places: int) -> I64:
+    if not places or not values.size:
+        return values
+    if int(values.max()) * 10**places > LIMIT:
+        raise ExactnessLost("a trade", f"in units of a threshold with {places} more decimal places it has 19 digits")
+    return values * np.int64(10**places)
 
 
 @dataclass(frozen=True)

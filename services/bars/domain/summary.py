@@ -54,8 +54,14 @@ def symbol_facts(
 def _check_conserved(
     symbol: str, scales: dict[str, int], entries: Sequence[FileEntry], sums: dict[str, int], *, klines: bool
 ) -> None:
-    """Hold the sums over bars and the open bar against what the download stage added up over the trades."""
-    for name, theirs in (("volume", "volume" if klines else "quantity"), ("notional", "notional")):
+    """Hold the sums over bars and the open bar against what the download stage counted and added up.
+
+    Of trades that is their number, volume and notional; of klines the sums of every decimal column that they have.
+    """
+    if not klines and sums["n_trades"] != (rows := sum(entry.rows or 0 for entry in entries)):
+        raise NotConserved(symbol, "n_trades", str(rows), str(sums["n_trades"]))
+    recorded = {name: name for name in SUMS[1:]} if klines else {"volume": "quantity", "notional": "notional"}
+    for name, theirs in recorded.items():
         if name not in sums:
             continue
         with localcontext(prec=200):

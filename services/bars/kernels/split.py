@@ -1,7 +1,7 @@
 """Bars of an exact size: trades are cut where what has been traded reaches a multiple of the threshold.
 
 Source: the volume and value bars of NautilusTrader and LEAN, which cut a trade in the same way. Where we depart from
-them: a lot is never cut, so the n-th bar ends with the first lot by which n thresholds are reached.
+them: pieces are of whole lots, so the n-th bar ends with the first lot by which n thresholds are reached.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ from tickloom.kernel import I64, Bool, kernel
 
 
 @kernel
-def n_pieces(price: I64, quantity: I64, dollars: bool, threshold: int) -> int:
+def n_pieces(price: I64, quantity: I64, dollars: bool, threshold: int, lot: int) -> int:
     """Return how many pieces `split_trades` may need at most, or so; arguments are as there. O(n_trades)."""
     pieces = 0
     for i in range(quantity.size):
         amount = quantity[i] * price[i] if dollars else quantity[i]
-        pieces += 2 if amount < threshold else min(amount // threshold + 1, quantity[i]) + 1
+        pieces += 2 if amount < threshold else min(amount // threshold + 1, quantity[i] // lot) + 1
         if pieces > 2**62 - amount:
             break
     return pieces
@@ -23,40 +23,41 @@ def n_pieces(price: I64, quantity: I64, dollars: bool, threshold: int) -> int:
 
 @kernel
 def split_trades(
-    price: I64, quantity: I64, dollars: bool, threshold: int, carry: int, most: int
+    price: I64, quantity: I64, dollars: bool, threshold: int, lot: int, carry: int, most: int
 ) -> tuple[I64, I64, Bool, I64, int]:
     """Return the pieces of trades, the last piece of each bar that closes, and what counts for the next bar already.
 
     price      (n_trades,)  ticks, > 0, in id order
-    quantity   (n_trades,)  lots, > 0; every price * quantity is below 10**18
-    dollars                 whether a lot counts its price, else 1
-    threshold               tick-lots or lots, 0 < threshold <= 10**18
-    carry                   tick-lots or lots traded since the last multiple of the threshold; 0 <= carry < threshold,
+    quantity   (n_trades,)  units, > 0; every price * quantity is below 10**18
+    dollars                 whether a unit counts its price, else 1
+    threshold               tick-units or units, 0 < threshold <= 10**18
+    lot                     units that stay together, > 0: every quantity is a multiple of it
+    carry                   tick-units or units traded since the last multiple of the threshold; 0 <= carry < threshold,
                             as is the one returned
     most                    as n_pieces has it
     trade      (n_pieces,)  indices into price, non-decreasing
-    lots       (n_pieces,)  > 0; those of a trade add up to its quantity
+    units      (n_pieces,)  > 0, multiples of lot; those of a trade add up to its quantity
     rest       (n_pieces,)  whether an earlier piece of the same trade is in the bar before
     ends       (n_bars,)    strictly increasing indices of pieces
 
     A lot dearer than the threshold is a bar, not several. Passing carry from one partition to the next equals one call
     on their concatenation. O(n_trades + n_bars).
     """
-    trade, lots = np.empty(most, np.int64), np.empty(most, np.int64)
+    trade, units = np.empty(most, np.int64), np.empty(most, np.int64)
     rest, ends, n, n_bars = np.empty(most, np.bool_), np.empty(most, np.int64), 0, 0
     for i in range(quantity.size):
         worth, left, is_rest = price[i] if dollars else 1, quantity[i], False
         if left * worth < threshold - carry:  # nearly always: nothing to cut, nothing to divide
-            trade[n], lots[n], rest[n] = i, left, False
+            trade[n], units[n], rest[n] = i, left, False
             carry, n = carry + left * worth, n + 1
             continue
         while left > 0:
             piece = left
             if left * worth >= threshold - carry:
-                piece = (threshold - carry - 1) // worth + 1
-            trade[n], lots[n], rest[n] = i, piece, is_rest
+                piece = ((threshold - carry - 1) // (worth * lot) + 1) * lot
+            trade[n], units[n], rest[n] = i, piece, is_rest
             carry, left, is_rest = carry + piece * worth, left - piece, True
             if carry >= threshold:
                 ends[n_bars], n_bars, carry = n, n_bars + 1, carry % threshold
             n += 1
-    return trade[:n], lots[:n], rest[:n], ends[:n_bars], carry
+    return trade[:n], units[:n], rest[:n], ends[:n_bars], carry

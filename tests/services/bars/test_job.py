@@ -3,13 +3,16 @@
 import random
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 import pytest
 
 from services.bars import job, remote
 from services.bars.adapters.partitions import load_trades
-from services.bars.domain import summary
+from services.bars.domain import build, ends, summary
+from services.bars.domain.state import Bars
 from tests.services.bars.runs import DAY_US, T0, call_of, columns, imported, run, run_several, write_trades
 from tickloom.contracts.bars import bars_of
 from tickloom.errors import ExactnessLost, InvalidRequest, StageCancelled, UnknownArtifact
@@ -89,8 +92,93 @@ def test_c1_a_longer_range_has_the_same_bars_at_its_beginning_and_builds_only_th
     whole = imported(data_type="trades", files={"AAA": "AAA.csv"})
     for spec in SPECS:
         few, many = run(short, **spec), run(whole, **spec)
-        names = [entry.name for entry in few.files]
-        assert [entry for entry in many.files if entry.name in names] == list(few.files)
+        names = [entry.name for entry in few.files if not goes_by_the_clock(spec) or "2024-01-07" not in entry.name]
+        assert [e for e in many.files if e.name in names] == [e for e in few.files if e.name in names]
+        bars, more = columns(few, "AAA"), columns(many, "AAA")
+        assert all(more[name][: len(values)] == values for name, values in bars.items())
+
+
+def goes_by_the_clock(spec):
+    """Of these the last day of a file closes one bar less: nobody knows whether the day is over."""
+    return spec["kind"] == "time" or spec.get("reset") == "daily"
+
+
+def test_the_interval_in_which_an_imported_file_ends_is_not_closed(imports):
+    minute = 60_000_000
+    rows = [(i, T0 + i * minute, "100", "1", True) for i in range(65)]
+    files = write_trades(imports, "AAA", rows)
+    source = imported(data_type="trades", files=files)
+    made = run(source, kind="time", interval="1h")
+    assert columns(made, "AAA")["ts_close"] == [T0 + 60 * minute]
+    assert made.facts["symbols"]["AAA"]["partial"]["n_trades"] == 5
+    made = run(source, kind="tick", threshold=60, reset="daily")
+    assert columns(made, "AAA")["n_trades"] == [60]
+    archive = source.model_copy(update={"request": source.request | {"venue": "binance"}, "id": "a" * 64})
+    made = run(open_lake().put_manifest(archive), kind="time", interval="1d")
+    assert columns(made, "AAA")["ts_close"] == [T0 + DAY_US]
+    assert made.facts["symbols"]["AAA"]["partial"] is None
+
+
+def test_a_later_day_closes_what_the_end_of_the_data_left_open(imports):
+    files = write_trades(imports, "AAA", made(1, days=2))
+    one = imported(data_type="trades", files=files, start_date="2024-01-05", end_date="2024-01-05")
+    assert run(one, kind="time", interval="1d").files == ()
+    both = run(imported(data_type="trades", files=files), kind="time", interval="1d")
+    assert columns(both, "AAA")["ts_close"] == [T0 + DAY_US]
+
+
+def on_tenths(finer=False):
+    """Trades of three days in tenths; the last trade of all may have another two decimals."""
+    rng, rows = random.Random(4), []
+    for day in range(3):
+        for k in range(40):
+            price, quantity = f"{rng.randint(990, 1010) / 10}", f"{rng.randint(1, 40) / 10}"
+            rows.append((len(rows), T0 + day * DAY_US + 1000 * k, price, quantity, k % 2 == 0))
+    if finer:
+        rows[-1] = (*rows[-1][:2], "100.125", "0.123", True)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "volume", "threshold": "1.25", "excess": "carry"},
+        {"kind": "volume", "threshold": "1.25", "excess": "split"},
+        {"kind": "dollar", "threshold": "70.0005", "excess": "carry"},
+        {"kind": "dollar", "threshold": "70.0005", "excess": "split", "microstructure": True},
+        {"kind": "dollar", "target_bars_per_day": 50, "excess": "split"},
+        {"kind": "volume", "target_bars_per_day": 50, "excess": "split", "threshold": "0.333"},
+        {"kind": "renko", "size": "0.25"},
+    ],
+    ids=lambda spec: "-".join(map(str, spec.values())),
+)
+def test_c1_a_later_day_with_finer_decimals_moves_no_bar_of_a_threshold_between_them(imports, spec):
+    files = write_trades(imports, "AAA", on_tenths(finer=True))
+    short = imported(data_type="trades", files=files, start_date="2024-01-05", end_date="2024-01-06")
+    few, many = (columns(run(of, **spec), "AAA") for of in (short, imported(data_type="trades", files=files)))
+    assert len(few["close"]) > 20
+    for name, values in few.items():
+        assert many[name][: len(values)] == values, name
+
+
+@pytest.mark.parametrize("excess", ["carry", "split"])
+def test_a_threshold_finer_than_the_trades_fills_bars_exactly(imports, excess):
+    source = imported(data_type="trades", files=write_trades(imports, "AAA", on_tenths()))
+    made = run(source, kind="volume", threshold="1.25", excess=excess)
+    got, facts = columns(made, "AAA"), made.facts["symbols"]["AAA"]
+    passed = 0
+    for volume in accumulate(got["volume"]):
+        assert volume // Decimal("1.25") > passed
+        assert excess == "carry" or volume == (passed + 1) * Decimal("1.25")
+        passed = volume // Decimal("1.25")
+    assert sum(got["volume"]) + Decimal(facts["residual"]["volume"]) == sum(Decimal(row[3]) for row in on_tenths())
+    assert facts["quantity_scale"] == made.files[0].facts["quantity_scale"] == 2
+
+
+def test_a_brick_finer_than_the_prices_is_a_brick(imports):
+    rows = [(i, T0 + i, price, "1", True) for i, price in enumerate(["100", "101", "99"])]
+    made = run(imported(data_type="trades", files=write_trades(imports, "AAA", rows)), kind="renko", size="0.5")
+    assert columns(made, "AAA")["bricks"] == [2, -3]
 
 
 NAMED = {f"s{number}": spec for number, spec in enumerate(SPECS)}
@@ -186,9 +274,30 @@ def test_c2_a_longer_range_reads_only_its_new_days_wherever_it_runs(source, wide
     few = run_several(short, NAMED)
     monkeypatch.setattr(remote, "load_trades", lambda *args, **_: read.append(args[1].name) or load_trades(*args))
     many = run_several(whole, NAMED)
-    assert sorted(read) == [f"AAA/2024-01-{day:02}.parquet" for day in (8, 9, 10, 11)]
-    names = {entry.name for entry in few.files}
-    assert [entry for entry in many.files if entry.name in names] == list(few.files)
+    # The day in which the shorter file ended is read again, for the bars that close by the clock.
+    assert sorted(read) == [f"AAA/2024-01-{day:02}.parquet" for day in (7, 8, 9, 10, 11)]
+    names = {entry.name for entry in few.files if "2024-01-07" not in entry.name}
+    assert [e for e in many.files if e.name in names] == [e for e in few.files if e.name in names]
+    read.clear()
+    run(short, kind="tick", threshold=19)
+    run(whole, kind="tick", threshold=19)
+    assert len(read) == 7
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("block", [7, 1 << 19])
+def test_c2_how_many_pieces_are_too_many_depends_on_the_day_alone(source, request, monkeypatch, spread, block):
+    if spread:
+        request.getfixturevalue("wide")
+    monkeypatch.setattr(build, "BLOCK", block)
+    specs = {"ticks": SPECS[0], "fine": {"kind": "volume", "threshold": "0.1", "excess": "split", "reset": "daily"}}
+    monkeypatch.setattr(ends, "MOST_PIECES", 1000)
+    with pytest.raises(InvalidRequest, match=r"specs.fine.threshold: it cuts the trades of one day into up to 1\d\d\d"):
+        run_several(source, specs)
+    with pytest.raises(InvalidRequest, match=r"spec.threshold: it cuts"):
+        run(source, kind="volume", threshold="0.1", excess="split")
+    monkeypatch.setattr(ends, "MOST_PIECES", 2000)
+    assert run_several(source, specs).facts["bars"]["fine"]["symbols"]["AAA"]["n_bars"] > 7000
 
 
 def test_a_day_that_does_not_continue_the_one_before_it_is_not_published(source, wide, monkeypatch):
@@ -243,11 +352,29 @@ def test_the_columns_of_a_bar(source):
         "ts_open", "ts_close", "first_trade_id", "last_trade_id", "open", "high", "low", "close", "volume", "notional",
         "vwap", "n_trades", "buy_volume", "buy_notional",
     ]  # fmt: skip
-    assert got["ts_open"] == [T0 + day * DAY_US for day in range(7)]
-    assert got["ts_close"] == [T0 + (day + 1) * DAY_US for day in range(7)]
-    vwap = [float(n / v) for n, v in zip(got["notional"], got["volume"], strict=True)]
-    assert np.allclose(got["vwap"], vwap, rtol=1e-15, atol=0)
-    assert bars.facts["symbols"]["AAA"]["partial"] is None
+    assert got["ts_open"] == [T0 + day * DAY_US for day in range(6)]
+    assert got["ts_close"] == [T0 + (day + 1) * DAY_US for day in range(6)]
+    assert got["vwap"] == [
+        float(Fraction(n) / Fraction(v)) for n, v in zip(got["notional"], got["volume"], strict=True)
+    ]
+    assert bars.facts["symbols"]["AAA"]["partial"]["n_trades"] == 120
+
+
+def test_the_vwap_of_a_bar_is_rounded_once_and_of_one_trade_it_is_its_price(imports):
+    rng, rows = random.Random(1), []
+    for i in range(1500):
+        price, quantity = f"{rng.randint(100, 6_000_000) / 100:.2f}", f"{rng.randint(1, 300_000) / 100_000:.5f}"
+        rows.append((i, T0 + i, price, quantity, i % 2 == 0))
+    rows += [(1500 + i, T0 + 2000 + i, "60000.37", "500000.00001", True) for i in range(3)]  # beyond 2**53 units
+    source = imported(data_type="trades", files=write_trades(imports, "AAA", rows))
+    got = columns(run(source, kind="tick", threshold=1), "AAA")
+    assert got["vwap"] == [float(price) for price in got["high"]]
+    got = columns(run(source, kind="tick", threshold=3), "AAA")
+    for low, high, notional, volume, vwap in zip(
+        *(got[name] for name in ("low", "high", "notional", "volume", "vwap")), strict=True
+    ):
+        assert vwap == float(Fraction(notional) / Fraction(volume))
+        assert float(low) <= vwap <= float(high)
 
 
 def test_progress_counts_days_and_trades(source):
@@ -266,9 +393,33 @@ def test_an_artifact_that_exists_is_the_answer_and_quality_travels_with_it(sourc
 def test_bars_that_do_not_hold_what_the_trades_held_are_not_published(source, monkeypatch):
     added = summary.added
     monkeypatch.setattr(summary, "added", lambda rows: {name: value + 1 for name, value in added(rows).items()})
-    with pytest.raises(summary.NotConserved, match="volume of the source is"):
+    with pytest.raises(summary.NotConserved, match="n_trades of the source is"):
         run(source, kind="tick", threshold=17)
     assert open_lake().find(call_of(source, kind="tick", threshold=17).artifact_id) is None
+
+
+@pytest.mark.parametrize("name", ["n_trades", "volume", "notional"])
+def test_c4_bars_of_trades_with_a_wrong_sum_are_not_published(source, monkeypatch, name):
+    sums = Bars.sums
+    monkeypatch.setattr(Bars, "sums", lambda bars: {n: v + (n == name) for n, v in sums(bars).items()})
+    with pytest.raises(summary.NotConserved, match=f"{name} of the source is"):
+        run(source, kind="tick", threshold=17)
+
+
+@pytest.mark.parametrize("name", ["volume", "notional", "buy_volume", "buy_notional"])
+def test_c4_bars_of_klines_with_a_wrong_sum_are_not_published(imports, monkeypatch, name):
+    minute = 60_000
+    lines = [
+        f"{T0 // 1000 + k * minute},10,12,9,11,{k}.5,{T0 // 1000 + k * minute + minute - 1},{k}.25,3,{k}.1,{k}.2,0\n"
+        for k in range(1440)
+    ]
+    (imports / "k.csv").write_text("".join(lines))
+    of = imported(data_type="klines", interval="1m", files={"AAA": "k.csv"})
+    assert run(of, kind="time", interval="1h").facts["symbols"]["AAA"]["buy_notional"]
+    sums = Bars.sums
+    monkeypatch.setattr(Bars, "sums", lambda bars: {n: v + (n == name) for n, v in sums(bars).items()})
+    with pytest.raises(summary.NotConserved, match=f"{name} of the source is"):
+        run(of, kind="time", interval="4h")
 
 
 def test_requests_that_cannot_be_carried_out_are_refused_by_name(source, imports):
@@ -305,6 +456,28 @@ def test_klines_become_bars_of_a_longer_interval(imports):
     assert got["volume"] == [Decimal("7"), Decimal("23")]
     facts = bars.facts["symbols"]["AAA"]
     assert (facts["partial"]["volume"], facts["residual"]["volume"]) == ("17.5", "17.5")
+
+
+def test_minutes_without_trades_leave_the_prices_of_longer_bars_to_those_with_any(imports):
+    """Bars of the exchange's minutes have the prices of bars of its trades: it repeats the last close in empty ones."""
+    minute, rng, rows = 60_000_000, random.Random(8), []
+    for k in sorted(rng.sample(range(1440), 200)):
+        price = f"{rng.randint(90, 110)}"
+        rows += [(len(rows) + i, T0 + k * minute + i, price, "1", bool(i)) for i in range(rng.randint(1, 3))]
+    of_trades = run(imported(data_type="trades", files=write_trades(imports, "AAA", rows)), kind="time", interval="15m")
+    lines, last = [], rows[0][2]
+    for k in range(1440):
+        prices = [row[2] for row in rows if (row[1] - T0) // minute == k]
+        last = prices[-1] if prices else last
+        lines.append(f"{T0 + k * minute},{','.join(prices[:1] * 3 or [last] * 3)},{last},{len(prices)}")
+    (imports / "m.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    of_klines = imported(data_type="klines", interval="1m", files={"AAA": "m.csv"})
+    got = columns(run(of_klines, kind="time", interval="15m"), "AAA")
+    wanted = columns(of_trades, "AAA")
+    at = {ts: i for i, ts in enumerate(got["ts_close"])}
+    assert 50 < len(wanted["ts_close"]) < 96
+    for name in ("open", "high", "low", "close", "volume"):
+        assert [got[name][at[ts]] for ts in wanted["ts_close"]] == wanted[name], name
 
 
 def test_klines_of_the_same_interval_stay_as_they_are(imports):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.bars.domain import build, ends
 from services.bars.domain.build import close_bars
-from services.bars.domain.rule import Rule, rule_of
+from services.bars.domain.rule import Rule, lots_of, rule_of
 from services.bars.domain.state import SUMS, State
 from tests.naive import bars as naive
 from tests.services.bars.made import arrays_of, trade_rows
@@ -48,6 +48,7 @@ NEVER_RESET = st.one_of(
 RULES = st.one_of(
     NEVER_RESET, NEVER_RESET.map(lambda rule: rule if rule.kind == "time" else replace(rule, reset="daily"))
 )
+FINER = EXCESS.map(lambda rule: replace(rule, size=10 * rule.size + 3, quantity_places=1, lot=10))
 PLAIN = st.builds(Rule, WHOLE, st.integers(1, 150))
 
 
@@ -66,7 +67,7 @@ def split(rows, n):
     return [rows[i * len(rows) // n : (i + 1) * len(rows) // n] for i in range(n)]
 
 
-@given(trade_rows(), RULES, st.sampled_from([3, 7, 31]))
+@given(trade_rows(), st.one_of(RULES, FINER), st.sampled_from([3, 7, 31]))
 def test_c2_any_partitioning_gives_the_same_bars_and_state(rows, rule, n):
     whole, left = fold([rows], rule)
     parts, left_of_parts = fold(split(rows, n), rule)
@@ -74,7 +75,7 @@ def test_c2_any_partitioning_gives_the_same_bars_and_state(rows, rule, n):
     assert left.to_json() == left_of_parts.to_json()
 
 
-@given(trade_rows(), RULES, st.integers(1, 20))
+@given(trade_rows(), st.one_of(RULES, FINER), st.integers(1, 20))
 def test_c2_taking_trades_a_block_at_a_time_changes_nothing(rows, rule, block):
     whole, left = fold([rows], rule, until=150)
     with pytest.MonkeyPatch.context() as patched:
@@ -83,7 +84,7 @@ def test_c2_taking_trades_a_block_at_a_time_changes_nothing(rows, rule, block):
     assert (blocks, left_of_blocks.to_json()) == (whole, left.to_json())
 
 
-@given(trade_rows(), RULES, st.integers(0, 60))
+@given(trade_rows(), st.one_of(RULES, FINER), st.integers(0, 60))
 def test_c1_what_closed_does_not_depend_on_what_follows(rows, rule, cut):
     before, _ = fold([rows[:cut]], rule)
     whole, _ = fold([rows], rule)
@@ -185,8 +186,10 @@ def test_a_tenth_ten_times_is_one():
 def test_what_does_not_fit_is_refused_by_name():
     with pytest.raises(ExactnessLost, match="threshold"):
         rule_of(DollarBars(kind="dollar", threshold="1e30"), 2, 5)
-    with pytest.raises(ExactnessLost, match=r"brick of 0\.0101"):
-        rule_of(RenkoBars(kind="renko", size="0.0101"), 3, 0)
+    with pytest.raises(ExactnessLost, match=r"threshold of 1E-18"):
+        rule_of(RenkoBars(kind="renko", size="1e-18"), 3, 1)
+    with pytest.raises(ExactnessLost, match="3 more decimal places it has 19 digits"):
+        close_bars(arrays_of([(1, 1, 1, 10**15, 1)]), Rule("volume", 1, "carry", quantity_places=3), State(), 0)
     for rule in (Rule("tick", 1), Rule("dollar", 10**9), Rule("dollar", 10**9, "carry"), Rule("range", 5)):
         with pytest.raises(ExactnessLost, match="at trade 2"):  # price times quantity wraps around to 0
             close_bars(arrays_of([(1, 1, 1, 1, 1), (2, 1, 2**33, 2**31, 1)]), rule, State(), 0)
@@ -203,11 +206,47 @@ def columns_of(closed):
 
 @given(trade_rows(), EXCESS)
 def test_carried_and_split_bars_hold_what_their_slow_twins_hold(rows, rule):
-    closed, opened = naive.grid_bars(rows, rule.kind, rule.size, rule.excess == "split")
+    holds_what_the_twin_holds(rows, rows, rule)
+
+
+@given(trade_rows(max_size=30), EXCESS, st.integers(1, 9), st.sampled_from([1, 2, 5, 10]))
+def test_a_threshold_finer_than_the_trades_is_counted_as_finely_as_it_is(rows, rule, tenths, lot):
+    finer = [(*row[:3], 10 * row[3], row[4]) for row in rows]
+    holds_what_the_twin_holds(rows, finer, replace(rule, size=10 * rule.size + tenths, quantity_places=1, lot=lot))
+
+
+def holds_what_the_twin_holds(rows, units, rule):
+    """`units` are the trades as the rule counts them."""
+    closed, opened = naive.grid_bars(units, rule.kind, rule.size, rule.excess == "split", rule.lot)
     bars, left = fold([rows], rule)
     wanted = columns_of(closed)
     assert {name: bars[name] for name in wanted} == wanted
     assert (left.open_bar() or {"volume": 0})["volume"] == sum(q for _, _, _, q, _ in opened.trades)
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "places", "lot"),
+    [
+        (VolumeBars(kind="volume", threshold="1.25", excess="carry"), 125, (0, 1), 1),
+        (VolumeBars(kind="volume", threshold="1.250", excess="split"), 125, (0, 1), 5),
+        (VolumeBars(kind="volume", threshold="1.2", excess="split"), 12, (0, 0), 1),
+        (DollarBars(kind="dollar", threshold="0.0005", excess="split"), 5, (0, 1), 10),
+        (RenkoBars(kind="renko", size="0.125"), 125, (1, 0), 1),
+    ],
+)
+def test_where_bars_end_at_multiples_the_units_are_as_fine_as_the_threshold(spec, size, places, lot):
+    rule = rule_of(spec, 2, 1)
+    assert (rule.size, (rule.price_places, rule.quantity_places)) == (size, places)
+    assert rule.scales({"price_scale": 2, "quantity_scale": 1, "notional_scale": 3}) == {
+        "price_scale": 2 + places[0], "quantity_scale": 1 + places[1], "notional_scale": 3 + sum(places),
+    }  # fmt: skip
+    if getattr(spec, "excess", "") == "split":
+        assert rule.cut_at(lots_of(rule, [1], 1)[0]).lot == lot
+
+
+def test_a_lot_is_the_finest_unit_of_the_days_so_far():
+    rule = rule_of(DollarBars(kind="dollar", threshold=9, excess="split"), 2, 3)
+    assert lots_of(rule, [1, 2, 0, 3], 3) == [100, 10, 10, 1]
 
 
 def test_a_large_trade_is_one_bar_whole_or_many_bars_cut():
@@ -227,8 +266,13 @@ def test_a_large_trade_is_one_bar_whole_or_many_bars_cut():
 
 def test_a_threshold_that_would_cut_trades_to_dust_is_refused(monkeypatch):
     monkeypatch.setattr(ends, "MOST_PIECES", 100)
-    with pytest.raises(InvalidRequest, match="choose a larger one"):
-        fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 2, "split"))
+    large = arrays_of([(1, 0, 5, 1000, 1)])
+    with pytest.raises(InvalidRequest, match=r"specs.fine.threshold: it cuts .* into up to 502 pieces"):
+        ends.check_pieces("specs.fine", large, Rule("volume", 2, "split"))
+    with pytest.raises(InvalidRequest, match="502 pieces"):
+        ends.check_pieces("spec", large, Rule("volume", 20, "split", quantity_places=1))
+    for rule in (Rule("volume", 20, "split"), Rule("volume", 2, "split", lot=100), Rule("volume", 2, "carry")):
+        ends.check_pieces("spec", large, rule)
     assert len(fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 20, "split"))[0]["close"]) == 50
 
 

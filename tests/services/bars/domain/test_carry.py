@@ -27,7 +27,15 @@ CERTAIN = st.one_of(
     st.builds(Rule, st.just("tick"), st.integers(1, 40)),
     st.builds(Rule, st.sampled_from(["volume", "dollar"]), SIZES, st.sampled_from(["carry", "split"])),
 )
-KNOWN = st.one_of(DROPPED, CERTAIN)
+FINER = st.builds(
+    Rule,
+    st.sampled_from(["volume", "dollar"]),
+    SIZES,
+    st.sampled_from(["carry", "split"]),
+    quantity_places=st.just(1),
+    lot=st.sampled_from([1, 10]),
+)
+KNOWN = st.one_of(DROPPED, CERTAIN, FINER)
 MEASURED = KNOWN.map(lambda rule: replace(rule, wanted=Wanted(("kyle", "order_flow"))))
 
 
