@@ -43,7 +43,11 @@ class AccountRisk:
         self._rules = rules
 
     def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
-        """Return how much of `order` may fill at `fill`: what reduces the position always may."""
+        """Return how much of `order` may fill at `fill`: what reduces the position always may.
+
+        What turns it round is an entry: it is held to the leverage with what it leaves on the other side, and it may
+        whole or not at all.
+        """
         position, rules = portfolio.position, self._rules
         opposes = position * order.side < 0.0
         if order.reduce_only:
@@ -62,10 +66,11 @@ class AccountRisk:
             quantity = float(np.floor(quantity / rules.lot_step + pricing.LOT_TOLERANCE) * rules.lot_step)
         if quantity <= 0.0 or quantity * fill < rules.min_notional:
             return 0.0
-        after = abs(position + order.side * quantity)
+        after = position + order.side * quantity
+        if opposes and position * after >= 0.0:
+            return quantity
         equity = portfolio.equity(fill) - quantity * fill * fee_rate
-        adds = not opposes or after > abs(position)
-        return 0.0 if adds and after * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
+        return 0.0 if abs(after) * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
 
     def liquidation_price(self, portfolio: Portfolio) -> float | None:
         """Return where equity is down to the maintenance margin."""

@@ -144,6 +144,15 @@ def test_what_the_account_does_not_allow_is_rejected() -> None:
     assert play(bars(100, 100), {0: enter()}, FREE._replace(lot_step=0.75)).fills[0].quantity == 0.75
 
 
+@pytest.mark.parametrize(("quantity", "status"), [(20.0, "rejected"), (13.25, "filled"), (10.0, "filled")])
+def test_m22_an_order_that_turns_the_position_is_held_to_the_leverage(quantity: float, status: str) -> None:
+    # Short 10 at 100, then 150: equity is 500, so at leverage 1 no more than 3.33 may be held on the other side.
+    order, rules = Order(BUY, "market", quantity), FREE._replace(initial_cash=1_000.0)
+    result = play(bars(100, 100, 150, 150), {0: lambda ctx: ctx.market(SELL, 10.0), 2: send(order)}, rules)
+    assert order.status == status
+    assert result.portfolio.position == (-10.0 if status == "rejected" else quantity - 10.0)
+
+
 def test_a_leveraged_position_is_liquidated() -> None:
     rules = FREE._replace(leverage=4.0, maintenance_rate=0.0625)
     result = play(bars(100, 100, (100, 101, 70, 75)), {0: lambda ctx: ctx.market(BUY, 400.0)}, rules)
