@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from tickloom.kernel import plain
 from tickloom.strategy import pricing
+from tickloom.strategy.clock import LATER, Arrival
 from tickloom.strategy.orders import Bracket, Fill, Order, Status
 from tickloom.strategy.portfolio import Portfolio
 from tickloom.strategy.risk import RiskManager
@@ -27,11 +28,13 @@ _PRIORITY = {"stop": 0, "stop_limit": 0, "liquidation": 1, "trailing_stop": 2}
 class Moment(NamedTuple):
     """What the market did in one step: a bar, or one trade, whose four prices are one.
 
+    ts     microseconds UTC: of the trade, or of the bar's open
     path   prices of the trades within a bar, in their order, where they are known
     fills  a stop fills at the trade in `path` that reached it, and not at its level
     """
 
     bar: int
+    ts: int
     open: float
     high: float
     low: float
@@ -52,12 +55,12 @@ class ExecutionHandler(Protocol):
     lowest: float
     highest: float
 
-    def submit(self, order: Order, first_bar: int, reference: float) -> None:
-        """Take an order that arrives before `first_bar`; `reference` is the price at which a trailing stop begins."""
+    def submit(self, order: Order, arrival: Arrival, reference: float) -> None:
+        """Take an order that is on its way; `reference` is the price at which a trailing stop begins."""
         ...
 
-    def cancel(self, order: Order) -> None:
-        """Take an order back, if it still works."""
+    def cancel(self, order: Order, arrival: Arrival | None) -> None:
+        """Take an order back, if it still works when the cancel arrives; None: at once."""
         ...
 
     def match(self, now: Moment, *, is_trade: bool = False) -> None:
@@ -71,6 +74,18 @@ class ExecutionHandler(Protocol):
     def working(self) -> list[Order]:
         """Return the orders that still work, in the order in which they came."""
         ...
+
+
+def _place(order: Order, bar: int) -> None:
+    """Note the bars that an order lives in: from `bar` on."""
+    order.first_bar = bar
+    if order.good_for is not None and bar != LATER:
+        order.last_bar = bar + order.good_for - 1
+
+
+def _is_there(bar: int, ts: int, now: Moment) -> bool:
+    """Return whether something that arrives in `bar`, or LATER at `ts`, is there."""
+    return ts <= now.ts if bar == LATER else bar <= now.bar
 
 
 def _nearness(order: Order) -> tuple[float, int]:
@@ -96,23 +111,26 @@ class BarExecution:
     def __init__(self, rules: Rules, portfolio: Portfolio, risk: RiskManager, on_fill: Callable[[Fill], None]) -> None:
         self._rules, self._portfolio, self._risk, self._on_fill = rules, portfolio, risk, on_fill
         self._orders: list[Order] = []
+        self._cancels: list[tuple[Order, Arrival]] = []
         self._liquidation: Order | None = None
         self._groups = 0
         self.lowest, self.highest = -inf, inf
 
-    def submit(self, order: Order, first_bar: int, reference: float) -> None:
-        """Take an order that arrives before `first_bar` opens."""
-        order.first_bar = first_bar
-        if order.good_for is not None:
-            order.last_bar = first_bar + order.good_for - 1
+    def submit(self, order: Order, arrival: Arrival, reference: float) -> None:
+        """Take an order that is on its way."""
+        order.arrives_us = arrival.ts
+        _place(order, arrival.bar)
         if order.kind == "trailing_stop" and order.stop is None:
             order.stop = reference * (1.0 + order.side * order.trailing_rate)
         self._orders.append(order)
         self._watch()
 
-    def cancel(self, order: Order) -> None:
-        """Take an order back, if it still works."""
-        self._end(order, "cancelled", "taken back")
+    def cancel(self, order: Order, arrival: Arrival | None) -> None:
+        """Take an order back, if it still works when the cancel arrives; None: at once."""
+        if arrival is None:
+            self._end(order, "cancelled", "taken back")
+        else:
+            self._cancels.append((order, arrival))
         self._watch()
 
     def working(self) -> list[Order]:
@@ -120,6 +138,7 @@ class BarExecution:
 
     def match(self, now: Moment, *, is_trade: bool = False) -> None:
         """Fill what one step of the market fills. After a trade the book goes on within the same bar."""
+        self._arrive(now)
         arrived = [order for order in self._orders if order.first_bar <= now.bar]
         for order in arrived:
             if order.kind == "market" and order.is_working:
@@ -134,6 +153,16 @@ class BarExecution:
                 pass
             self._trail(step)
         self._watch()
+
+    def _arrive(self, now: Moment) -> None:
+        """Let in what has arrived by now. What is sent while this step fills is not among it."""
+        due = [item for item in self._cancels if _is_there(item[1].bar, item[1].ts, now)]
+        for item in due:
+            self._cancels.remove(item)
+            self._end(item[0], "cancelled", "taken back")
+        for order in self._orders:
+            if order.first_bar == LATER and _is_there(LATER, order.arrives_us, now):
+                _place(order, now.bar)
 
     def close_bar(self, bar: int, ts_close: int) -> None:
         """End the orders whose time is over at the close of `bar`."""
@@ -287,7 +316,7 @@ class BarExecution:
 
     def _watch(self) -> None:
         """Note which prices the next step has to reach for anything to happen."""
-        self.lowest, self.highest = -inf, inf
+        self.lowest, self.highest = inf if self._cancels else -inf, inf
         for order in self._orders:
             if order.kind in ("market", "trailing_stop") or order.tif != "gtc":
                 self.lowest = inf  # any bar

@@ -64,6 +64,7 @@ class Order:
     status: Status = field(default="working", init=False)
     reason: str = field(default="", init=False)
     first_bar: int = field(default=0, init=False)
+    arrives_us: int = field(default=0, init=False)
     last_bar: int = field(default=-1, init=False)
     inside_bar: int = field(default=-1, init=False)
     filled_quantity: float = field(default=0.0, init=False)

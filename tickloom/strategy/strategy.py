@@ -7,12 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from tickloom.kernel import F64
+from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import ExecutionHandler
 from tickloom.strategy.feed import Bars, Trade
 from tickloom.strategy.orders import Bracket, Fill, Order, TimeInForce
 from tickloom.strategy.portfolio import Portfolio
-
-Arrival = Callable[[], int]
 
 
 class LooksAhead(ValueError):
@@ -55,9 +54,9 @@ class Context:
     close: Series
     volume: Series
 
-    def __init__(self, bars: Bars, portfolio: Portfolio, execution: ExecutionHandler, arrival: Arrival) -> None:
+    def __init__(self, bars: Bars, portfolio: Portfolio, execution: ExecutionHandler, clock: Clock) -> None:
         self.bar, self.position = -1, portfolio.position
-        self._bars, self._portfolio, self._execution, self._arrival = bars, portfolio, execution, arrival
+        self._bars, self._portfolio, self._execution, self._clock = bars, portfolio, execution, clock
 
     def __getattr__(self, name: str) -> Series:
         """Make the series of a column when it is first asked for; from then on it is an attribute like any other."""
@@ -107,8 +106,11 @@ class Context:
         return _series(values, self)
 
     def submit(self, order: Order) -> Order:
-        """Send an order. It arrives before the first bar that opens after now and the latency."""
-        self._execution.submit(order, self._arrival(), self.close())
+        """Send an order. It arrives after the latency, before the first bar that opens then, or the first trade.
+
+        What is sent at a fill is not filled by the bar, or the trade, of that fill.
+        """
+        self._execution.submit(order, self._clock.order_arrival(self.bar), self.close())
         return order
 
     def market(self, side: int, quantity: float | None = None, bracket: Bracket | None = None) -> Order:
@@ -132,8 +134,8 @@ class Context:
         return self.submit(Order(side, "market", reduce_only=True, tag="signal")) if self.position else None
 
     def cancel(self, order: Order) -> None:
-        """Take an order back."""
-        self._execution.cancel(order)
+        """Take an order back. The cancel takes as long as an order does: until it arrives, the order works."""
+        self._execution.cancel(order, self._clock.cancel_arrival(self.bar))
 
 
 class Strategy:
