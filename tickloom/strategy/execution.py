@@ -22,6 +22,7 @@ from tickloom.strategy.rules import Rules
 _taker_price = plain(pricing.taker_price)
 _impact_rate = plain(pricing.impact_rate)
 _stop_price = plain(pricing.stop_price)
+NOT_ALLOWED = "the account does not allow it: lots, least notional, leverage, cash, or a size by risk without a stop"
 _PRIORITY = {"stop": 0, "stop_limit": 0, "liquidation": 1, "trailing_stop": 2}
 
 
@@ -244,7 +245,7 @@ class BarExecution:
                 fill = min(fill, order.limit) if side > 0 else max(fill, order.limit)
         quantity = self._risk.allowed(order, portfolio, fill, fee_rate, now.volatility)
         if quantity <= 0.0:
-            self._end(order, "rejected", "the account's rules do not allow it")
+            self._end(order, "rejected", NOT_ALLOWED)
             return
         fee = quantity * fill * fee_rate
         portfolio.book(side, quantity, fill, fee)

@@ -1,10 +1,14 @@
 """Every kind of order, by hand."""
 
+import numpy as np
 import pytest
 
 from tests.tickloom.strategy.worlds import FREE, HOUR_US, Act, Bar, bars, play, prices
+from tickloom.strategy.examples import CrossParameters, ema_cross
 from tickloom.strategy.feed import Trade
 from tickloom.strategy.orders import BUY, SELL, Bracket, Order
+from tickloom.strategy.rules import BY_RISK
+from tickloom.strategy.signals import FollowSignals
 
 
 def enter(**options: object) -> Act:
@@ -151,6 +155,33 @@ def test_m22_an_order_that_turns_the_position_is_held_to_the_leverage(quantity: 
     result = play(bars(100, 100, 150, 150), {0: lambda ctx: ctx.market(SELL, 10.0), 2: send(order)}, rules)
     assert order.status == status
     assert result.portfolio.position == (-10.0 if status == "rejected" else quantity - 10.0)
+
+
+BY_ONE_PERCENT = FREE._replace(initial_cash=1_000.0, sizing=BY_RISK, fraction=0.01)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize(
+    "bracket", [Bracket(stop_loss_rate=0.02), Bracket(stop_distance=2.0)], ids=["rate", "distance"]
+)
+@pytest.mark.parametrize("rate", [0.0, 0.5], ids=["no rule", "another rule"])
+def test_a_size_by_risk_is_made_of_the_stop_that_the_bracket_places(side: int, bracket: Bracket, rate: float) -> None:
+    rules = BY_ONE_PERCENT._replace(stop_loss_rate=rate)
+    filled = play(bars(100, 100), {0: lambda ctx: ctx.market(side, bracket=bracket)}, rules).fills
+    assert [fill.quantity for fill in filled] == [5.0]  # 10 of 1,000 are lost 2 below 100
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_size_by_risk_without_a_stop_is_refused(side: int) -> None:
+    for bracket in (None, Bracket(take_profit_rate=0.1)):
+        order = Order(side, "market", bracket=bracket)
+        assert play(bars(100, 100), {0: send(order)}, BY_ONE_PERCENT).fills == []
+        assert order.status == "rejected"
+        assert "by risk without a stop" in order.reason
+    with pytest.raises(ValueError, match="what is at risk"):
+        FollowSignals(np.zeros(2, np.int8), BY_ONE_PERCENT)
+    with pytest.raises(ValueError, match="what is at risk"):
+        ema_cross.run(bars(100, 100), BY_ONE_PERCENT, CrossParameters())
 
 
 def test_a_leveraged_position_is_liquidated() -> None:
