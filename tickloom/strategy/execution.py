@@ -267,13 +267,14 @@ class BarExecution:
             elif other.reduce_only and not self._portfolio.position * other.side < 0.0:
                 self._end(other, "cancelled", "there is no position left to reduce")
         if order.bracket and self._portfolio.position * order.side > 0.0:
-            self._protect(order.bracket, order.side, now, fill, is_inside)
+            self._protect(order, order.bracket, now, fill, is_inside)
         self._margin(now, is_inside)
 
-    def _protect(self, bracket: Bracket, side: int, now: Moment, fill: float, is_inside: bool) -> None:
-        """Place the orders of a bracket around `fill`."""
+    def _protect(self, entry: Order, bracket: Bracket, now: Moment, fill: float, is_inside: bool) -> None:
+        """Place the orders of a bracket around `fill`: they close what this entry added, and no other's share."""
         self._groups -= 1
-        child = partial(Order, -side, reduce_only=True, group=self._groups)
+        side, added = entry.side, min(entry.filled_quantity, abs(self._portfolio.position))
+        child = partial(Order, -side, quantity=added, reduce_only=True, group=self._groups)
         made: list[Order] = []
         stop_loss = _stop_price(side, fill, bracket.stop_loss_rate, bracket.stop_distance)
         if 0.0 < stop_loss < inf:

@@ -12,7 +12,7 @@ BUY, SELL = 1, -1
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """The orders that protect a position from its fill on; one that fills cancels the others. 0: none of that kind.
+    """The orders that protect what an entry added, from its fill on; one that fills cancels the others. 0: none of it.
 
     stop_loss_rate    distance of the stop from the fill, a fraction of it
     stop_distance     the same, quote per base, in its place; NaN: it is not known, and the entry is refused

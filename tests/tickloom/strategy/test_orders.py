@@ -95,6 +95,30 @@ def test_of_a_bracket_the_stop_goes_first_and_takes_the_target_along() -> None:
     assert [fill.tag for fill in result.fills] == ["market", "stop"]
 
 
+def test_each_bracket_of_a_pyramid_closes_the_share_of_its_own_entry() -> None:
+    def pyramid(near: Bracket, far: Bracket, *last: Bar) -> list[tuple[int, int, float, float]]:
+        acts: dict[int, Act] = {
+            0: lambda ctx: ctx.market(BUY, 1.0, near), 1: lambda ctx: ctx.market(BUY, 2.0, far),
+        }  # fmt: skip
+        fills = play(bars(100, 100, 100, *last), acts).fills[2:]
+        return [(f.bar, f.side, f.quantity, f.price) for f in fills]
+
+    fallen = pyramid(Bracket(0.0625), Bracket(0.25), (100, 100, 90, 90), (90, 90, 70, 70))
+    assert fallen == [(3, SELL, 1.0, 93.75), (4, SELL, 2.0, 75.0)]
+    risen = pyramid(Bracket(0.0, 0.0625), Bracket(0.0, 0.25), (100, 110, 100, 110), (110, 130, 110, 130))
+    assert risen == [(3, SELL, 1.0, 106.25), (4, SELL, 2.0, 125.0)]
+
+
+def test_the_bracket_of_an_order_that_turned_the_position_closes_what_is_left_of_it() -> None:
+    acts: dict[int, Act] = {
+        0: lambda ctx: ctx.market(SELL, 2.0), 1: lambda ctx: ctx.market(BUY, 3.0, Bracket(0.0625)),
+        2: lambda ctx: ctx.market(BUY, 1.0),
+    }  # fmt: skip
+    result = play(bars(100, 100, 100, 100, 90), acts)
+    assert [(f.side, f.quantity) for f in result.fills[3:]] == [(SELL, 1.0)]
+    assert result.portfolio.position == 1.0
+
+
 def test_orders_of_one_group_cancel_each_other() -> None:
     low, high = Order(BUY, "limit", 1.0, 90.0, group=7), Order(BUY, "stop", 1.0, stop=110.0, group=7)
     result = play(
