@@ -10,12 +10,11 @@ from tickloom.kernel import F64
 from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import ExecutionHandler
 from tickloom.strategy.feed import Bars, Trade
+from tickloom.strategy.lookahead import LooksAhead, check
 from tickloom.strategy.orders import Bracket, Fill, Order, TimeInForce
 from tickloom.strategy.portfolio import Portfolio
 
-
-class LooksAhead(ValueError):
-    """An indicator's past changes with its future."""
+__all__ = ["Context", "LooksAhead", "Series", "Strategy"]
 
 
 class Series(Protocol):
@@ -94,15 +93,13 @@ class Context:
     def indicator(self, function: Callable[[Bars], F64]) -> Series:
         """Return `function` of the bars as a series. Call it in on_start.
 
-        It is computed over all bars at once, and again over two thirds of them: raises LooksAhead when the values that
-        both have differ, and ValueError on another number of values than bars.
+        It is computed over all bars at once, and again over a part of them and over bars whose future is another:
+        raises LooksAhead when its past is not the same then, and ValueError on another number of values than bars.
         """
         values = np.asarray(function(self._bars), np.float64)
-        cut = 2 * self._bars.n_bars // 3
         if values.shape != self._bars.close.shape:
             raise ValueError(f"indicator: {values.shape} values of {self._bars.n_bars} bars; it is one value a bar")
-        if cut and not np.array_equal(np.asarray(function(self._bars.head(cut))), values[:cut], equal_nan=True):
-            raise LooksAhead(f"indicator {getattr(function, '__name__', function)}: its past changes with its future")
+        check(function, self._bars, values)
         return _series(values, self)
 
     def submit(self, order: Order) -> Order:
