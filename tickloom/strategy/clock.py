@@ -24,8 +24,9 @@ class Arrival(NamedTuple):
 
 
 class Clock:
-    """What time it is between the closes of two bars.
+    """What is known between the closes of two bars.
 
+    price        of the newest trade or fill, quote per base; None at the close of a bar
     ts           of the trade that is being played, microseconds UTC; None where no trade is
     is_matching  orders are being filled: what is sent now is sent from `on_fill`
     """
@@ -37,6 +38,7 @@ class Clock:
         self._bars, self._latency_us = bars, latency_us
         self._opens = bars.ts_open.tolist() if latency_us else []
         self.ts: int | None = None
+        self.price: float | None = None
         self.is_matching = False
         times = [trade.ts for within in bars.trades for trade in within] if latency_us else []
         if any(later < earlier for earlier, later in pairwise(times)):
@@ -51,13 +53,22 @@ class Clock:
         if bars.trades:
             if not latency_us or (bar < 0 and self.ts is None):
                 return Arrival(LATER, 0)
-            return Arrival(LATER, (int(bars.ts_close[bar]) if self.ts is None else self.ts) + latency_us)
+            return Arrival(LATER, self.now(bar) + latency_us)
         # When within a bar a fill was is not known: what is sent there is counted from the end of the bar.
         following = bar + (2 if self.is_matching else 1)
         if not latency_us or not following:
             return Arrival(following, 0)
         arrives = int(bars.ts_close[following - 1]) + latency_us
         return Arrival(bisect_left(self._opens, arrives, following), arrives)
+
+    def now(self, bar: int) -> int:
+        """Return the time of the event, microseconds UTC; `bar` is the newest that has closed, -1 before the first.
+
+        Before the first it is the open of the data; at a fill within a bar, whose time is not known, the last close.
+        """
+        if self.ts is not None:
+            return self.ts
+        return int(self._bars.ts_close[bar] if bar >= 0 else self._bars.ts_open[0])
 
     def cancel_arrival(self, bar: int) -> Arrival | None:
         """Return when a cancel arrives that is sent now; None: at once.

@@ -78,6 +78,7 @@ class Engine:
             self._play_trades(bar)
         else:
             self._match(self._moment(bar))
+        self._clock.ts = self._clock.price = None
         self.execution.close_bar(bar, int(self.bars.ts_close[bar]))
 
     def _match(self, moment: Moment, *, is_trade: bool = False) -> None:
@@ -90,11 +91,11 @@ class Engine:
         for trade in self.bars.trades[bar]:  # each may fill what was sent at the one before
             price, self._clock.ts = trade.price, trade.ts
             self._match(moment._replace(ts=trade.ts, open=price, high=price, low=price, close=price), is_trade=True)
+            self._clock.price = price
             self.strategy.on_trade(self.context, trade)
-        self._clock.ts = None
 
     def _filled(self, fill: Fill) -> None:
-        self.context.position = fill.position
+        self.context.position, self._clock.price = fill.position, fill.price
         self.strategy.on_fill(self.context, fill)
 
     def _moment(self, bar: int) -> Moment:

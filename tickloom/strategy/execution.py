@@ -8,13 +8,13 @@ and high, a limit against its close alone. docs/backtest.md says the same of the
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import NamedTuple, Protocol
 
 from tickloom.kernel import plain
 from tickloom.strategy import pricing
 from tickloom.strategy.clock import LATER, Arrival
-from tickloom.strategy.orders import Bracket, Fill, Order, Status
+from tickloom.strategy.orders import Bracket, Fill, NoPriceYet, Order, Status
 from tickloom.strategy.portfolio import Portfolio
 from tickloom.strategy.risk import RiskManager
 from tickloom.strategy.rules import Rules
@@ -57,7 +57,7 @@ class ExecutionHandler(Protocol):
     highest: float
 
     def submit(self, order: Order, arrival: Arrival, reference: float) -> None:
-        """Take an order that is on its way; `reference` is the price at which a trailing stop begins."""
+        """Take an order that is on its way; `reference` is the price at which a trailing stop begins, NaN: none yet."""
         ...
 
     def cancel(self, order: Order, arrival: Arrival | None) -> None:
@@ -122,6 +122,8 @@ class BarExecution:
         order.arrives_us = arrival.ts
         _place(order, arrival.bar)
         if order.kind == "trailing_stop" and order.stop is None:
+            if isnan(reference):
+                raise NoPriceYet
             order.stop = reference * (1.0 + order.side * order.trailing_rate)
         self._orders.append(order)
         self._watch()

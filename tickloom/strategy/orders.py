@@ -10,6 +10,13 @@ Status = Literal["working", "filled", "cancelled", "expired", "rejected"]
 BUY, SELL = 1, -1
 
 
+class NoPriceYet(ValueError):
+    """A trailing stop has no price to begin at."""
+
+    def __str__(self) -> str:
+        return "stop: there is no price yet that a trailing stop could begin at: send it later, or say where it stands"
+
+
 @dataclass(frozen=True, slots=True)
 class Bracket:
     """The orders that protect what an entry added, from its fill on; one that fills cancels the others. 0: none of it.
@@ -38,7 +45,8 @@ class Order:
 
     quantity       None: an entry is sized by the account's rules at its fill, a reduce-only order closes the position
     limit          of a limit or stop-limit order: the worst price
-    stop           of a stop or stop-limit order: the price that triggers it; of a trailing stop, where it stands now
+    stop           of a stop or stop-limit order: the price that triggers it; of a trailing stop, where it stands now,
+                   at first `trailing_rate` from the newest price known when it is sent: in on_fill the fill's
     trailing_rate  of a trailing stop
     good_for       bars that a "gtd" order lives
     good_till      time at whose close it ends, instead

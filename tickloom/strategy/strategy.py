@@ -68,8 +68,16 @@ class Context:
 
     @property
     def ts(self) -> int:
-        """The time now, microseconds UTC: the close of the bar."""
-        return int(self._bars.ts_close[self.bar])
+        """The time now, microseconds UTC: of the trade that is told of, else the close of `bar`.
+
+        In on_start it is the open of the first bar, as at a fill within it: when in a bar a fill was is not known.
+        """
+        return self._clock.now(self.bar)
+
+    @property
+    def price(self) -> float:
+        """The newest price known: of the trade or the fill that is told of, else the newest close; NaN before it."""
+        return self.close() if self._clock.price is None else self._clock.price
 
     @property
     def entry_price(self) -> float:
@@ -82,8 +90,8 @@ class Context:
 
     @property
     def equity(self) -> float:
-        """Quote currency, at the newest close."""
-        return self._portfolio.equity(self.close())
+        """Quote currency, at the newest price known; before there is one it is the cash."""
+        return self._portfolio.equity(self.price) if self.position else self.cash
 
     @property
     def orders(self) -> list[Order]:
@@ -105,9 +113,10 @@ class Context:
     def submit(self, order: Order) -> Order:
         """Send an order. It arrives after the latency, before the first bar that opens then, or the first trade.
 
-        What is sent at a fill is not filled by the bar, or the trade, of that fill.
+        What is sent at a fill is not filled by the bar, or the trade, of that fill. Raises NoPriceYet on a trailing
+        stop without `stop` before the first price.
         """
-        self._execution.submit(order, self._clock.order_arrival(self.bar), self.close())
+        self._execution.submit(order, self._clock.order_arrival(self.bar), self.price)
         return order
 
     def market(self, side: int, quantity: float | None = None, bracket: Bracket | None = None) -> Order:

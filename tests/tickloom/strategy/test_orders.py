@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.tickloom.strategy.worlds import FREE, HOUR_US, Act, Bar, bars, play, prices
+from tests.tickloom.strategy.worlds import FREE, HOUR_US, Act, Bar, Script, bars, play, prices
+from tickloom.strategy.engine import Engine
 from tickloom.strategy.examples import CrossParameters, ema_cross
 from tickloom.strategy.feed import Trade
-from tickloom.strategy.orders import BUY, SELL, Bracket, Order
+from tickloom.strategy.orders import BUY, SELL, Bracket, Fill, NoPriceYet, Order
 from tickloom.strategy.rules import BY_RISK
 from tickloom.strategy.signals import FollowSignals
+from tickloom.strategy.strategy import Context
 
 
 def enter(**options: object) -> Act:
@@ -87,6 +89,31 @@ def test_a_trailing_stop_follows_and_never_goes_back() -> None:
     market = bars(100, 100, (100, 160, 90, 150), (150, 155, 121, 130), (130, 140, 119, 125))
     found = prices(play(market, {0: enter(), 1: send(order)}))
     assert found == [(1, BUY, 100.0), (4, SELL, 120.0)]
+
+
+def test_a_trailing_stop_sent_at_a_fill_begins_at_the_fill() -> None:
+    order = Order(SELL, "trailing_stop", trailing_rate=0.0625, reduce_only=True)
+
+    class Trails(Script):
+        def on_fill(self, ctx: Context, fill: Fill) -> None:
+            if fill.side > 0:
+                ctx.submit(order)
+
+    result = Engine(Trails({0: enter()}), bars(100, 200, (196, 197, 187, 189)), FREE).run()
+    assert prices(result) == [(1, BUY, 200.0), (2, SELL, 187.5)]
+
+
+def test_a_trailing_stop_before_the_first_price_says_so() -> None:
+    class Early(Script):
+        def on_start(self, ctx: Context) -> None:
+            ctx.submit(Order(SELL, "trailing_stop", 1.0, trailing_rate=0.25, **self.options))
+
+    early = Early({})
+    early.options = {}
+    with pytest.raises(NoPriceYet, match="no price yet"):
+        Engine(early, bars(100, 50), FREE).run()
+    early.options = {"stop": 75.0}
+    assert prices(Engine(early, bars(100, 50), FREE).run()) == [(1, SELL, 50.0)]
 
 
 def test_of_a_bracket_the_stop_goes_first_and_takes_the_target_along() -> None:
