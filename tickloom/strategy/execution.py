@@ -1,8 +1,9 @@
 """The execution handler: the book of the strategy's own orders, filled against bars or against trades.
 
 The rules within a bar, in this order. At the open: market orders, then limits that the open satisfies, each in the
-order in which they came. Then stops, the nearest first; then limits, the nearest first, which the price has to trade
-through. An order that was born within the bar is filled against what may have come after: a stop against the bar's low
+order in which they came. Then stops, the nearest to the open first, on whichever side; then limits, likewise, which the
+price has to trade through. Of two as near, the one goes first that the bar's close is against: it is the worse for the
+account. An order that was born within the bar is filled against what may have come after: a stop against the bar's low
 and high, a limit against its close alone. docs/backtest.md says the same of the engine of grids.
 """
 
@@ -89,9 +90,17 @@ def _is_there(bar: int, ts: int, now: Moment) -> bool:
     return ts <= now.ts if bar == LATER else bar <= now.bar
 
 
-def _nearness(order: Order) -> tuple[float, int]:
-    """Return the sorting key of stops: the one that the price comes to first is the least."""
-    return order.side * (order.stop or nan), _PRIORITY[order.tag if order.tag in _PRIORITY else order.kind]
+def _nearness(order: Order, now: Moment) -> tuple[float, float, float, int]:
+    """Return the sorting key of stops or of limits that a step reaches: the one that fills first is the least.
+
+    Within one trade, and behind it where no open is known, all are as near. Those of one side go in the price's order.
+    """
+    is_limit = order.kind == "limit"
+    ahead = -order.side if is_limit else order.side  # the way that the price has to go
+    level = (order.limit if is_limit else order.stop) or nan
+    away, drift = ahead * (level - now.open), order.side * (now.close - now.open)
+    priority = _PRIORITY.get(order.tag, _PRIORITY.get(order.kind, 0))
+    return away if away > 0.0 else 0.0, 0.0 if isnan(drift) else drift, ahead * level, priority
 
 
 def _steps(now: Moment) -> Iterator[Moment]:
@@ -202,7 +211,7 @@ class BarExecution:
         ]
         if not reached:
             return False
-        order = min(reached, key=_nearness)
+        order = min(reached, key=lambda stop: _nearness(stop, now))
         trigger, came_inside = order.stop, order.inside_bar == now.bar
         assert trigger is not None
         is_beyond = now.open > trigger if order.side > 0 else now.open < trigger
@@ -218,7 +227,8 @@ class BarExecution:
 
     def _limit_within(self, now: Moment) -> bool:
         """Fill the nearest limit that the price trades through; return whether there was one."""
-        for order in sorted((o for o in self._orders if o.kind == "limit"), key=lambda o: -o.side * (o.limit or nan)):
+        limits = (order for order in self._orders if order.kind == "limit")
+        for order in sorted(limits, key=lambda limit: _nearness(limit, now)):
             limit = order.limit
             assert limit is not None
             if order.first_bar > now.bar:

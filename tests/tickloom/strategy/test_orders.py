@@ -1,5 +1,7 @@
 """Every kind of order, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -153,6 +155,25 @@ def test_orders_of_one_group_cancel_each_other() -> None:
     )
     assert prices(result) == [(1, BUY, 110.0)]
     assert (low.status, low.reason) == ("cancelled", "another order of its group was filled")
+
+
+@pytest.mark.parametrize(("kind", "above"), [("stop", BUY), ("limit", SELL)])
+@pytest.mark.parametrize(
+    ("opened", "close", "filled"),
+    [(101.5, 97.5, 102.0), (98.5, 102.5, 98.0), (100.0, 103.0, 98.0), (100.0, 97.0, 102.0)],
+    ids=["above is nearer", "below is nearer", "as near and it rose", "as near and it fell"],
+)
+def test_of_orders_on_either_side_the_nearest_to_the_open_fills_first(
+    kind: str, above: int, opened: float, close: float, filled: float
+) -> None:
+    if kind == "limit" and opened == 100.0:
+        filled = 200.0 - filled  # what a stop does against the close, a limit does with it
+    pair = [Order(side, kind, 1.0, group=1, **{kind: price}) for side, price in ((above, 102.0), (-above, 98.0))]
+    for orders in (pair, pair[::-1]):
+        sent = [replace(order) for order in orders]
+        bar = (opened, 103.0, 97.0, close)
+        found = prices(play(bars(100, 100, bar), {0: lambda ctx, sent=sent: [ctx.submit(order) for order in sent]}))
+        assert [price for _, _, price in found] == [filled]
 
 
 def test_reduce_only_closes_no_more_than_there_is_and_opens_nothing() -> None:
