@@ -31,7 +31,7 @@ from tickloom.errors import InvalidRequest
 from tickloom.kernel import F64, I8, inlined_borrowing, plain
 from tickloom.strategy.feed import Bars
 from tickloom.strategy.loop import TAGS, Account, Bar, Fills, Market, loop_of, new_fills
-from tickloom.strategy.rules import Rules
+from tickloom.strategy.rules import Rules, check_risk
 from tickloom.strategy.signals import Follower
 from tickloom.strategy.strategy import Context
 
@@ -105,7 +105,11 @@ class CompiledStrategy(Generic[State, Parameters]):
         return self.play(market_of(bars, stop_unit), rules, parameters)
 
     def play(self, market: Market, rules: Rules, parameters: Parameters, *, keeps_curve: bool = True) -> Played:
-        """Do what `run` does, over arrays that are made once for many runs."""
+        """Do what `run` does, over arrays that are made once for many runs.
+
+        Raises ValueError on rules with sizes by risk and no stop.
+        """
+        check_risk(rules)
         if self._play is None:
             self._play = loop_of(inlined_borrowing(self.decide), _name_of(self.decide))
         n, room = market.close.size, market.close.size // 4 + 64

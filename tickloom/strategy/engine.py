@@ -4,11 +4,11 @@ Of a bar, first the orders are filled that arrived before it (at each fill `on_f
 (`on_bar`). Where the feed plays trades, each of them first fills orders, then is made known (`on_trade`).
 """
 
-from bisect import bisect_left
 from collections.abc import Callable
 from math import sqrt
 from typing import NamedTuple
 
+from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import BarExecution, ExecutionHandler, Moment
 from tickloom.strategy.feed import Bars
 from tickloom.strategy.orders import Fill
@@ -34,8 +34,9 @@ class Result(NamedTuple):
 class Engine:
     """Runs one strategy over one symbol. Each part can be another object of the same shape.
 
-    latency_us  time from a strategy's decision to the arrival of its order; an order that arrives within a bar waits
-                for the next open
+    latency_us  time from the event that a strategy is told of to the arrival of the orders and cancels that it sends
+                there: against bars, what arrives within one waits for the next open; against trades, for the first
+                trade from then on
     """
 
     def __init__(
@@ -47,9 +48,8 @@ class Engine:
         self.risk = risk or AccountRisk(rules)
         self.execution = execution(rules, self.portfolio, self.risk, self._filled)
         self._is_called = False
-        self._opens = bars.ts_open.tolist() if latency_us else []
-        self._latency_us, self._is_within = latency_us, False
-        self.context = Context(bars, self.portfolio, self.execution, self._arrival)
+        self._clock = Clock(bars, latency_us)
+        self.context = Context(bars, self.portfolio, self.execution, self._clock)
 
     def run(self) -> Result:
         """Play the feed from its first event to its last."""
@@ -77,29 +77,26 @@ class Engine:
         if self.bars.trades:
             self._play_trades(bar)
         else:
-            self._is_within = True
-            self.execution.match(self._moment(bar))
-            self._is_within = False
+            self._match(self._moment(bar))
+        self._clock.ts = self._clock.price = None
         self.execution.close_bar(bar, int(self.bars.ts_close[bar]))
+
+    def _match(self, moment: Moment, *, is_trade: bool = False) -> None:
+        self._clock.is_matching = True
+        self.execution.match(moment, is_trade=is_trade)
+        self._clock.is_matching = False
 
     def _play_trades(self, bar: int) -> None:
         moment = self._moment(bar)
         for trade in self.bars.trades[bar]:  # each may fill what was sent at the one before
-            price = trade.price
-            self.execution.match(moment._replace(open=price, high=price, low=price, close=price), is_trade=True)
+            price, self._clock.ts = trade.price, trade.ts
+            self._match(moment._replace(ts=trade.ts, open=price, high=price, low=price, close=price), is_trade=True)
+            self._clock.price = price
             self.strategy.on_trade(self.context, trade)
 
     def _filled(self, fill: Fill) -> None:
-        self.context.position = fill.position
+        self.context.position, self._clock.price = fill.position, fill.price
         self.strategy.on_fill(self.context, fill)
-
-    def _arrival(self) -> int:
-        """Return the first bar that an order sent now can fill in: what is sent at a fill within a bar waits."""
-        following = self.context.bar + (2 if self._is_within else 1)
-        if not self._latency_us or not following:
-            return following
-        sent = int(self.bars.ts_close[following - 1])
-        return bisect_left(self._opens, sent + self._latency_us, following)
 
     def _moment(self, bar: int) -> Moment:
         bars, volatility, span = self.bars, float("nan"), 0.0
@@ -108,5 +105,5 @@ class Engine:
             span = volatility * sqrt((int(bars.ts_close[bar]) - int(bars.ts_close[bar - 1])) / YEAR_US)
         volume = float(bars.volume[bar]) if bars.volume.size else 0.0
         opened, high, low, close = (float(column[bar]) for column in (bars.open, bars.high, bars.low, bars.close))
-        path = bars.inside[bar] if bars.inside else ()
-        return Moment(bar, opened, high, low, close, volume, volatility, span, path, bars.inside_fills)
+        path, ts = bars.inside[bar] if bars.inside else (), int(bars.ts_open[bar])
+        return Moment(bar, ts, opened, high, low, close, volume, volatility, span, path, bars.inside_fills)

@@ -1,19 +1,21 @@
 """The execution handler: the book of the strategy's own orders, filled against bars or against trades.
 
 The rules within a bar, in this order. At the open: market orders, then limits that the open satisfies, each in the
-order in which they came. Then stops, the nearest first; then limits, the nearest first, which the price has to trade
-through. An order that was born within the bar is filled against what may have come after: a stop against the bar's low
+order in which they came. Then stops, the nearest to the open first, on whichever side; then limits, likewise, which the
+price has to trade through. Of two as near, the one goes first that the bar's close is against: it is the worse for the
+account. An order that was born within the bar is filled against what may have come after: a stop against the bar's low
 and high, a limit against its close alone. docs/backtest.md says the same of the engine of grids.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import NamedTuple, Protocol
 
 from tickloom.kernel import plain
 from tickloom.strategy import pricing
-from tickloom.strategy.orders import Bracket, Fill, Order, Status
+from tickloom.strategy.clock import LATER, Arrival
+from tickloom.strategy.orders import Bracket, Fill, NoPriceYet, Order, Status
 from tickloom.strategy.portfolio import Portfolio
 from tickloom.strategy.risk import RiskManager
 from tickloom.strategy.rules import Rules
@@ -21,17 +23,20 @@ from tickloom.strategy.rules import Rules
 _taker_price = plain(pricing.taker_price)
 _impact_rate = plain(pricing.impact_rate)
 _stop_price = plain(pricing.stop_price)
+NOT_ALLOWED = "the account does not allow it: lots, least notional, leverage, cash, or a size by risk without a stop"
 _PRIORITY = {"stop": 0, "stop_limit": 0, "liquidation": 1, "trailing_stop": 2}
 
 
 class Moment(NamedTuple):
     """What the market did in one step: a bar, or one trade, whose four prices are one.
 
+    ts     microseconds UTC: of the trade, or of the bar's open
     path   prices of the trades within a bar, in their order, where they are known
     fills  a stop fills at the trade in `path` that reached it, and not at its level
     """
 
     bar: int
+    ts: int
     open: float
     high: float
     low: float
@@ -52,12 +57,12 @@ class ExecutionHandler(Protocol):
     lowest: float
     highest: float
 
-    def submit(self, order: Order, first_bar: int, reference: float) -> None:
-        """Take an order that arrives before `first_bar`; `reference` is the price at which a trailing stop begins."""
+    def submit(self, order: Order, arrival: Arrival, reference: float) -> None:
+        """Take an order that is on its way; `reference` is the price at which a trailing stop begins, NaN: none yet."""
         ...
 
-    def cancel(self, order: Order) -> None:
-        """Take an order back, if it still works."""
+    def cancel(self, order: Order, arrival: Arrival | None) -> None:
+        """Take an order back, if it still works when the cancel arrives; None: at once."""
         ...
 
     def match(self, now: Moment, *, is_trade: bool = False) -> None:
@@ -73,9 +78,29 @@ class ExecutionHandler(Protocol):
         ...
 
 
-def _nearness(order: Order) -> tuple[float, int]:
-    """Return the sorting key of stops: the one that the price comes to first is the least."""
-    return order.side * (order.stop or nan), _PRIORITY[order.tag if order.tag in _PRIORITY else order.kind]
+def _place(order: Order, bar: int) -> None:
+    """Note the bars that an order lives in: from `bar` on."""
+    order.first_bar = bar
+    if order.good_for is not None and bar != LATER:
+        order.last_bar = bar + order.good_for - 1
+
+
+def _is_there(bar: int, ts: int, now: Moment) -> bool:
+    """Return whether something that arrives in `bar`, or LATER at `ts`, is there."""
+    return ts <= now.ts if bar == LATER else bar <= now.bar
+
+
+def _nearness(order: Order, now: Moment) -> tuple[float, float, float, int]:
+    """Return the sorting key of stops or of limits that a step reaches: the one that fills first is the least.
+
+    Within one trade, and behind it where no open is known, all are as near. Those of one side go in the price's order.
+    """
+    is_limit = order.kind == "limit"
+    ahead = -order.side if is_limit else order.side  # the way that the price has to go
+    level = (order.limit if is_limit else order.stop) or nan
+    away, drift = ahead * (level - now.open), order.side * (now.close - now.open)
+    priority = _PRIORITY.get(order.tag, _PRIORITY.get(order.kind, 0))
+    return away if away > 0.0 else 0.0, 0.0 if isnan(drift) else drift, ahead * level, priority
 
 
 def _steps(now: Moment) -> Iterator[Moment]:
@@ -96,23 +121,28 @@ class BarExecution:
     def __init__(self, rules: Rules, portfolio: Portfolio, risk: RiskManager, on_fill: Callable[[Fill], None]) -> None:
         self._rules, self._portfolio, self._risk, self._on_fill = rules, portfolio, risk, on_fill
         self._orders: list[Order] = []
+        self._cancels: list[tuple[Order, Arrival]] = []
         self._liquidation: Order | None = None
         self._groups = 0
         self.lowest, self.highest = -inf, inf
 
-    def submit(self, order: Order, first_bar: int, reference: float) -> None:
-        """Take an order that arrives before `first_bar` opens."""
-        order.first_bar = first_bar
-        if order.good_for is not None:
-            order.last_bar = first_bar + order.good_for - 1
+    def submit(self, order: Order, arrival: Arrival, reference: float) -> None:
+        """Take an order that is on its way."""
+        order.arrives_us = arrival.ts
+        _place(order, arrival.bar)
         if order.kind == "trailing_stop" and order.stop is None:
+            if isnan(reference):
+                raise NoPriceYet
             order.stop = reference * (1.0 + order.side * order.trailing_rate)
         self._orders.append(order)
         self._watch()
 
-    def cancel(self, order: Order) -> None:
-        """Take an order back, if it still works."""
-        self._end(order, "cancelled", "taken back")
+    def cancel(self, order: Order, arrival: Arrival | None) -> None:
+        """Take an order back, if it still works when the cancel arrives; None: at once."""
+        if arrival is None:
+            self._end(order, "cancelled", "taken back")
+        else:
+            self._cancels.append((order, arrival))
         self._watch()
 
     def working(self) -> list[Order]:
@@ -120,6 +150,7 @@ class BarExecution:
 
     def match(self, now: Moment, *, is_trade: bool = False) -> None:
         """Fill what one step of the market fills. After a trade the book goes on within the same bar."""
+        self._arrive(now)
         arrived = [order for order in self._orders if order.first_bar <= now.bar]
         for order in arrived:
             if order.kind == "market" and order.is_working:
@@ -134,6 +165,16 @@ class BarExecution:
                 pass
             self._trail(step)
         self._watch()
+
+    def _arrive(self, now: Moment) -> None:
+        """Let in what has arrived by now. What is sent while this step fills is not among it."""
+        due = [item for item in self._cancels if _is_there(item[1].bar, item[1].ts, now)]
+        for item in due:
+            self._cancels.remove(item)
+            self._end(item[0], "cancelled", "taken back")
+        for order in self._orders:
+            if order.first_bar == LATER and _is_there(LATER, order.arrives_us, now):
+                _place(order, now.bar)
 
     def close_bar(self, bar: int, ts_close: int) -> None:
         """End the orders whose time is over at the close of `bar`."""
@@ -170,7 +211,7 @@ class BarExecution:
         ]
         if not reached:
             return False
-        order = min(reached, key=_nearness)
+        order = min(reached, key=lambda stop: _nearness(stop, now))
         trigger, came_inside = order.stop, order.inside_bar == now.bar
         assert trigger is not None
         is_beyond = now.open > trigger if order.side > 0 else now.open < trigger
@@ -186,7 +227,8 @@ class BarExecution:
 
     def _limit_within(self, now: Moment) -> bool:
         """Fill the nearest limit that the price trades through; return whether there was one."""
-        for order in sorted((o for o in self._orders if o.kind == "limit"), key=lambda o: -o.side * (o.limit or nan)):
+        limits = (order for order in self._orders if order.kind == "limit")
+        for order in sorted(limits, key=lambda limit: _nearness(limit, now)):
             limit = order.limit
             assert limit is not None
             if order.first_bar > now.bar:
@@ -215,7 +257,7 @@ class BarExecution:
                 fill = min(fill, order.limit) if side > 0 else max(fill, order.limit)
         quantity = self._risk.allowed(order, portfolio, fill, fee_rate, now.volatility)
         if quantity <= 0.0:
-            self._end(order, "rejected", "the account's rules do not allow it")
+            self._end(order, "rejected", NOT_ALLOWED)
             return
         fee = quantity * fill * fee_rate
         portfolio.book(side, quantity, fill, fee)
@@ -237,13 +279,14 @@ class BarExecution:
             elif other.reduce_only and not self._portfolio.position * other.side < 0.0:
                 self._end(other, "cancelled", "there is no position left to reduce")
         if order.bracket and self._portfolio.position * order.side > 0.0:
-            self._protect(order.bracket, order.side, now, fill, is_inside)
+            self._protect(order, order.bracket, now, fill, is_inside)
         self._margin(now, is_inside)
 
-    def _protect(self, bracket: Bracket, side: int, now: Moment, fill: float, is_inside: bool) -> None:
-        """Place the orders of a bracket around `fill`."""
+    def _protect(self, entry: Order, bracket: Bracket, now: Moment, fill: float, is_inside: bool) -> None:
+        """Place the orders of a bracket around `fill`: they close what this entry added, and no other's share."""
         self._groups -= 1
-        child = partial(Order, -side, reduce_only=True, group=self._groups)
+        side, added = entry.side, min(entry.filled_quantity, abs(self._portfolio.position))
+        child = partial(Order, -side, quantity=added, reduce_only=True, group=self._groups)
         made: list[Order] = []
         stop_loss = _stop_price(side, fill, bracket.stop_loss_rate, bracket.stop_distance)
         if 0.0 < stop_loss < inf:
@@ -287,7 +330,7 @@ class BarExecution:
 
     def _watch(self) -> None:
         """Note which prices the next step has to reach for anything to happen."""
-        self.lowest, self.highest = -inf, inf
+        self.lowest, self.highest = inf if self._cancels else -inf, inf
         for order in self._orders:
             if order.kind in ("market", "trailing_stop") or order.tif != "gtc":
                 self.lowest = inf  # any bar

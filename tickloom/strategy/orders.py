@@ -10,9 +10,16 @@ Status = Literal["working", "filled", "cancelled", "expired", "rejected"]
 BUY, SELL = 1, -1
 
 
+class NoPriceYet(ValueError):
+    """A trailing stop has no price to begin at."""
+
+    def __str__(self) -> str:
+        return "stop: there is no price yet that a trailing stop could begin at: send it later, or say where it stands"
+
+
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """The orders that protect a position from its fill on; one that fills cancels the others. 0: none of that kind.
+    """The orders that protect what an entry added, from its fill on; one that fills cancels the others. 0: none of it.
 
     stop_loss_rate    distance of the stop from the fill, a fraction of it
     stop_distance     the same, quote per base, in its place; NaN: it is not known, and the entry is refused
@@ -38,7 +45,8 @@ class Order:
 
     quantity       None: an entry is sized by the account's rules at its fill, a reduce-only order closes the position
     limit          of a limit or stop-limit order: the worst price
-    stop           of a stop or stop-limit order: the price that triggers it; of a trailing stop, where it stands now
+    stop           of a stop or stop-limit order: the price that triggers it; of a trailing stop, where it stands now,
+                   at first `trailing_rate` from the newest price known when it is sent: in on_fill the fill's
     trailing_rate  of a trailing stop
     good_for       bars that a "gtd" order lives
     good_till      time at whose close it ends, instead
@@ -64,6 +72,7 @@ class Order:
     status: Status = field(default="working", init=False)
     reason: str = field(default="", init=False)
     first_bar: int = field(default=0, init=False)
+    arrives_us: int = field(default=0, init=False)
     last_bar: int = field(default=-1, init=False)
     inside_bar: int = field(default=-1, init=False)
     filled_quantity: float = field(default=0.0, init=False)

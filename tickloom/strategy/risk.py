@@ -1,6 +1,6 @@
 """The risk manager: how large a fill may be, and where the position is liquidated."""
 
-from math import isnan
+from math import isinf, isnan
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ from tickloom.kernel import plain
 from tickloom.strategy import pricing
 from tickloom.strategy.orders import Order
 from tickloom.strategy.portfolio import Portfolio
-from tickloom.strategy.rules import Rules
+from tickloom.strategy.rules import BY_RISK, Rules
 
 _entry_quantity = plain(pricing.entry_quantity)
 _stop_price = plain(pricing.stop_price)
@@ -43,18 +43,21 @@ class AccountRisk:
         self._rules = rules
 
     def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
-        """Return how much of `order` may fill at `fill`: what reduces the position always may."""
+        """Return how much of `order` may fill at `fill`: what reduces the position always may.
+
+        What turns it round is an entry: it is held to the leverage with what it leaves on the other side, and it may
+        whole or not at all.
+        """
         position, rules = portfolio.position, self._rules
         opposes = position * order.side < 0.0
         if order.reduce_only:
             most = abs(position) if opposes else 0.0
             return most if order.quantity is None else min(order.quantity, most)
-        distance = order.bracket.stop_distance if order.bracket else 0.0
-        stop = _stop_price(order.side, fill, rules.stop_loss_rate, distance)
+        stop = self._stop(order, fill)
         if isnan(stop):
             return 0.0
         if order.quantity is None:
-            if position:
+            if position or (rules.sizing == BY_RISK and isinf(stop)):
                 return 0.0
             return float(_entry_quantity(rules, order.side, portfolio.cash, fill, fee_rate, volatility, stop))
         quantity = order.quantity
@@ -62,10 +65,17 @@ class AccountRisk:
             quantity = float(np.floor(quantity / rules.lot_step + pricing.LOT_TOLERANCE) * rules.lot_step)
         if quantity <= 0.0 or quantity * fill < rules.min_notional:
             return 0.0
-        after = abs(position + order.side * quantity)
+        after = position + order.side * quantity
+        if opposes and position * after >= 0.0:
+            return quantity
         equity = portfolio.equity(fill) - quantity * fill * fee_rate
-        adds = not opposes or after > abs(position)
-        return 0.0 if adds and after * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
+        return 0.0 if abs(after) * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
+
+    def _stop(self, order: Order, fill: float) -> float:
+        """Return where the stop-loss of an entry stands: by its bracket, or else where the account's rules have it."""
+        bracket = order.bracket
+        rate = bracket.stop_loss_rate if bracket and bracket.stop_loss_rate else self._rules.stop_loss_rate
+        return float(_stop_price(order.side, fill, rate, bracket.stop_distance if bracket else 0.0))
 
     def liquidation_price(self, portfolio: Portfolio) -> float | None:
         """Return where equity is down to the maintenance margin."""

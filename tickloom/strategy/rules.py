@@ -14,7 +14,8 @@ class Rules(NamedTuple):
 
     fraction          the size of an entry, by `sizing`: BY_FRACTION: share of equity committed as margin, costs
                       included (1: full capital); BY_NOTIONAL: quote currency; BY_VOLATILITY: the yearly volatility
-                      that the position shall have; BY_RISK: share of equity lost where the stop fills at its price
+                      that the position shall have; BY_RISK: share of equity lost where the stop fills at its price;
+                      without a stop such an entry is refused
     commission_rate   of fills that take: at the market, at a stop
     slippage_rate     how much worse a fill that takes is than the price it was aimed at
     stop_loss_rate    distance of the stop from the entry fill
@@ -50,3 +51,9 @@ class Rules(NamedTuple):
     impact: float = 0.0
     impact_cap: float = 0.0
     stop_multiple: float = 0.0
+
+
+def check_risk(rules: Rules) -> None:
+    """Raise ValueError where entries would be sized by the risk up to a stop that the rules do not have."""
+    if rules.sizing == BY_RISK and not (rules.stop_loss_rate or rules.stop_multiple):
+        raise ValueError("rules: a size by risk needs stop_loss_rate or stop_multiple, which say what is at risk")

@@ -7,7 +7,7 @@ from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT
 from tickloom.kernel import F64, I8, plain
 from tickloom.strategy import pricing
 from tickloom.strategy.orders import BUY, SELL, Bracket, Order
-from tickloom.strategy.rules import Rules
+from tickloom.strategy.rules import Rules, check_risk
 from tickloom.strategy.strategy import Context, Strategy
 
 _stop_distance = plain(pricing.stop_distance)
@@ -18,9 +18,12 @@ class Follower(Strategy):
 
     rules      the account's: stops, targets and limit entries become orders, sizes are left to the account
     stop_unit  (n_bars,), what rules with a `stop_multiple` count the stop's distance in
+
+    Raises ValueError on sizes by risk without a stop.
     """
 
     def __init__(self, rules: Rules, stop_unit: F64 | None = None) -> None:
+        check_risk(rules)
         self._rules = rules
         self._bracket = Bracket(rules.stop_loss_rate, rules.take_profit_rate, rules.trailing_rate)
         self._unit = [] if stop_unit is None else stop_unit.tolist()

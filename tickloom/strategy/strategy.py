@@ -7,16 +7,14 @@ from typing import Protocol
 import numpy as np
 
 from tickloom.kernel import F64
+from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import ExecutionHandler
 from tickloom.strategy.feed import Bars, Trade
+from tickloom.strategy.lookahead import LooksAhead, check
 from tickloom.strategy.orders import Bracket, Fill, Order, TimeInForce
 from tickloom.strategy.portfolio import Portfolio
 
-Arrival = Callable[[], int]
-
-
-class LooksAhead(ValueError):
-    """An indicator's past changes with its future."""
+__all__ = ["Context", "LooksAhead", "Series", "Strategy"]
 
 
 class Series(Protocol):
@@ -55,9 +53,9 @@ class Context:
     close: Series
     volume: Series
 
-    def __init__(self, bars: Bars, portfolio: Portfolio, execution: ExecutionHandler, arrival: Arrival) -> None:
+    def __init__(self, bars: Bars, portfolio: Portfolio, execution: ExecutionHandler, clock: Clock) -> None:
         self.bar, self.position = -1, portfolio.position
-        self._bars, self._portfolio, self._execution, self._arrival = bars, portfolio, execution, arrival
+        self._bars, self._portfolio, self._execution, self._clock = bars, portfolio, execution, clock
 
     def __getattr__(self, name: str) -> Series:
         """Make the series of a column when it is first asked for; from then on it is an attribute like any other."""
@@ -70,8 +68,16 @@ class Context:
 
     @property
     def ts(self) -> int:
-        """The time now, microseconds UTC: the close of the bar."""
-        return int(self._bars.ts_close[self.bar])
+        """The time now, microseconds UTC: of the trade that is told of, else the close of `bar`.
+
+        In on_start it is the open of the first bar, as at a fill within it: when in a bar a fill was is not known.
+        """
+        return self._clock.now(self.bar)
+
+    @property
+    def price(self) -> float:
+        """The newest price known: of the trade or the fill that is told of, else the newest close; NaN before it."""
+        return self.close() if self._clock.price is None else self._clock.price
 
     @property
     def entry_price(self) -> float:
@@ -84,8 +90,8 @@ class Context:
 
     @property
     def equity(self) -> float:
-        """Quote currency, at the newest close."""
-        return self._portfolio.equity(self.close())
+        """Quote currency, at the newest price known; before there is one it is the cash."""
+        return self._portfolio.equity(self.price) if self.position else self.cash
 
     @property
     def orders(self) -> list[Order]:
@@ -95,20 +101,22 @@ class Context:
     def indicator(self, function: Callable[[Bars], F64]) -> Series:
         """Return `function` of the bars as a series. Call it in on_start.
 
-        It is computed over all bars at once, and again over two thirds of them: raises LooksAhead when the values that
-        both have differ, and ValueError on another number of values than bars.
+        It is computed over all bars at once, and again over a part of them and over bars whose future is another:
+        raises LooksAhead when its past is not the same then, and ValueError on another number of values than bars.
         """
         values = np.asarray(function(self._bars), np.float64)
-        cut = 2 * self._bars.n_bars // 3
         if values.shape != self._bars.close.shape:
             raise ValueError(f"indicator: {values.shape} values of {self._bars.n_bars} bars; it is one value a bar")
-        if cut and not np.array_equal(np.asarray(function(self._bars.head(cut))), values[:cut], equal_nan=True):
-            raise LooksAhead(f"indicator {getattr(function, '__name__', function)}: its past changes with its future")
+        check(function, self._bars, values)
         return _series(values, self)
 
     def submit(self, order: Order) -> Order:
-        """Send an order. It arrives before the first bar that opens after now and the latency."""
-        self._execution.submit(order, self._arrival(), self.close())
+        """Send an order. It arrives after the latency, before the first bar that opens then, or the first trade.
+
+        What is sent at a fill is not filled by the bar, or the trade, of that fill. Raises NoPriceYet on a trailing
+        stop without `stop` before the first price.
+        """
+        self._execution.submit(order, self._clock.order_arrival(self.bar), self.price)
         return order
 
     def market(self, side: int, quantity: float | None = None, bracket: Bracket | None = None) -> Order:
@@ -132,8 +140,8 @@ class Context:
         return self.submit(Order(side, "market", reduce_only=True, tag="signal")) if self.position else None
 
     def cancel(self, order: Order) -> None:
-        """Take an order back."""
-        self._execution.cancel(order)
+        """Take an order back. The cancel takes as long as an order does: until it arrives, the order works."""
+        self._execution.cancel(order, self._clock.cancel_arrival(self.bar))
 
 
 class Strategy:

@@ -1,10 +1,18 @@
 """Every kind of order, by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from tests.tickloom.strategy.worlds import FREE, HOUR_US, Act, Bar, bars, play, prices
+from tests.tickloom.strategy.worlds import FREE, HOUR_US, Act, Bar, Script, bars, play, prices
+from tickloom.strategy.engine import Engine
+from tickloom.strategy.examples import CrossParameters, ema_cross
 from tickloom.strategy.feed import Trade
-from tickloom.strategy.orders import BUY, SELL, Bracket, Order
+from tickloom.strategy.orders import BUY, SELL, Bracket, Fill, NoPriceYet, Order
+from tickloom.strategy.rules import BY_RISK
+from tickloom.strategy.signals import FollowSignals
+from tickloom.strategy.strategy import Context
 
 
 def enter(**options: object) -> Act:
@@ -85,10 +93,59 @@ def test_a_trailing_stop_follows_and_never_goes_back() -> None:
     assert found == [(1, BUY, 100.0), (4, SELL, 120.0)]
 
 
+def test_a_trailing_stop_sent_at_a_fill_begins_at_the_fill() -> None:
+    order = Order(SELL, "trailing_stop", trailing_rate=0.0625, reduce_only=True)
+
+    class Trails(Script):
+        def on_fill(self, ctx: Context, fill: Fill) -> None:
+            if fill.side > 0:
+                ctx.submit(order)
+
+    result = Engine(Trails({0: enter()}), bars(100, 200, (196, 197, 187, 189)), FREE).run()
+    assert prices(result) == [(1, BUY, 200.0), (2, SELL, 187.5)]
+
+
+def test_a_trailing_stop_before_the_first_price_says_so() -> None:
+    class Early(Script):
+        def on_start(self, ctx: Context) -> None:
+            ctx.submit(Order(SELL, "trailing_stop", 1.0, trailing_rate=0.25, **self.options))
+
+    early = Early({})
+    early.options = {}
+    with pytest.raises(NoPriceYet, match="no price yet"):
+        Engine(early, bars(100, 50), FREE).run()
+    early.options = {"stop": 75.0}
+    assert prices(Engine(early, bars(100, 50), FREE).run()) == [(1, SELL, 50.0)]
+
+
 def test_of_a_bracket_the_stop_goes_first_and_takes_the_target_along() -> None:
     result = play(bars(100, (100, 130, 80, 100), 200), {0: enter(bracket=Bracket(0.125, 0.25))})
     assert prices(result) == [(1, BUY, 100.0), (1, SELL, 87.5)]
     assert [fill.tag for fill in result.fills] == ["market", "stop"]
+
+
+def test_each_bracket_of_a_pyramid_closes_the_share_of_its_own_entry() -> None:
+    def pyramid(near: Bracket, far: Bracket, *last: Bar) -> list[tuple[int, int, float, float]]:
+        acts: dict[int, Act] = {
+            0: lambda ctx: ctx.market(BUY, 1.0, near), 1: lambda ctx: ctx.market(BUY, 2.0, far),
+        }  # fmt: skip
+        fills = play(bars(100, 100, 100, *last), acts).fills[2:]
+        return [(f.bar, f.side, f.quantity, f.price) for f in fills]
+
+    fallen = pyramid(Bracket(0.0625), Bracket(0.25), (100, 100, 90, 90), (90, 90, 70, 70))
+    assert fallen == [(3, SELL, 1.0, 93.75), (4, SELL, 2.0, 75.0)]
+    risen = pyramid(Bracket(0.0, 0.0625), Bracket(0.0, 0.25), (100, 110, 100, 110), (110, 130, 110, 130))
+    assert risen == [(3, SELL, 1.0, 106.25), (4, SELL, 2.0, 125.0)]
+
+
+def test_the_bracket_of_an_order_that_turned_the_position_closes_what_is_left_of_it() -> None:
+    acts: dict[int, Act] = {
+        0: lambda ctx: ctx.market(SELL, 2.0), 1: lambda ctx: ctx.market(BUY, 3.0, Bracket(0.0625)),
+        2: lambda ctx: ctx.market(BUY, 1.0),
+    }  # fmt: skip
+    result = play(bars(100, 100, 100, 100, 90), acts)
+    assert [(f.side, f.quantity) for f in result.fills[3:]] == [(SELL, 1.0)]
+    assert result.portfolio.position == 1.0
 
 
 def test_orders_of_one_group_cancel_each_other() -> None:
@@ -98,6 +155,25 @@ def test_orders_of_one_group_cancel_each_other() -> None:
     )
     assert prices(result) == [(1, BUY, 110.0)]
     assert (low.status, low.reason) == ("cancelled", "another order of its group was filled")
+
+
+@pytest.mark.parametrize(("kind", "above"), [("stop", BUY), ("limit", SELL)])
+@pytest.mark.parametrize(
+    ("opened", "close", "filled"),
+    [(101.5, 97.5, 102.0), (98.5, 102.5, 98.0), (100.0, 103.0, 98.0), (100.0, 97.0, 102.0)],
+    ids=["above is nearer", "below is nearer", "as near and it rose", "as near and it fell"],
+)
+def test_of_orders_on_either_side_the_nearest_to_the_open_fills_first(
+    kind: str, above: int, opened: float, close: float, filled: float
+) -> None:
+    if kind == "limit" and opened == 100.0:
+        filled = 200.0 - filled  # what a stop does against the close, a limit does with it
+    pair = [Order(side, kind, 1.0, group=1, **{kind: price}) for side, price in ((above, 102.0), (-above, 98.0))]
+    for orders in (pair, pair[::-1]):
+        sent = [replace(order) for order in orders]
+        bar = (opened, 103.0, 97.0, close)
+        found = prices(play(bars(100, 100, bar), {0: lambda ctx, sent=sent: [ctx.submit(order) for order in sent]}))
+        assert [price for _, _, price in found] == [filled]
 
 
 def test_reduce_only_closes_no_more_than_there_is_and_opens_nothing() -> None:
@@ -142,6 +218,42 @@ def test_what_the_account_does_not_allow_is_rejected() -> None:
     assert order.status == "rejected"
     assert prices(play(bars(100, 100), {0: enter()}, FREE._replace(min_notional=101.0))) == []
     assert play(bars(100, 100), {0: enter()}, FREE._replace(lot_step=0.75)).fills[0].quantity == 0.75
+
+
+@pytest.mark.parametrize(("quantity", "status"), [(20.0, "rejected"), (13.25, "filled"), (10.0, "filled")])
+def test_m22_an_order_that_turns_the_position_is_held_to_the_leverage(quantity: float, status: str) -> None:
+    # Short 10 at 100, then 150: equity is 500, so at leverage 1 no more than 3.33 may be held on the other side.
+    order, rules = Order(BUY, "market", quantity), FREE._replace(initial_cash=1_000.0)
+    result = play(bars(100, 100, 150, 150), {0: lambda ctx: ctx.market(SELL, 10.0), 2: send(order)}, rules)
+    assert order.status == status
+    assert result.portfolio.position == (-10.0 if status == "rejected" else quantity - 10.0)
+
+
+BY_ONE_PERCENT = FREE._replace(initial_cash=1_000.0, sizing=BY_RISK, fraction=0.01)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize(
+    "bracket", [Bracket(stop_loss_rate=0.02), Bracket(stop_distance=2.0)], ids=["rate", "distance"]
+)
+@pytest.mark.parametrize("rate", [0.0, 0.5], ids=["no rule", "another rule"])
+def test_a_size_by_risk_is_made_of_the_stop_that_the_bracket_places(side: int, bracket: Bracket, rate: float) -> None:
+    rules = BY_ONE_PERCENT._replace(stop_loss_rate=rate)
+    filled = play(bars(100, 100), {0: lambda ctx: ctx.market(side, bracket=bracket)}, rules).fills
+    assert [fill.quantity for fill in filled] == [5.0]  # 10 of 1,000 are lost 2 below 100
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_size_by_risk_without_a_stop_is_refused(side: int) -> None:
+    for bracket in (None, Bracket(take_profit_rate=0.1)):
+        order = Order(side, "market", bracket=bracket)
+        assert play(bars(100, 100), {0: send(order)}, BY_ONE_PERCENT).fills == []
+        assert order.status == "rejected"
+        assert "by risk without a stop" in order.reason
+    with pytest.raises(ValueError, match="what is at risk"):
+        FollowSignals(np.zeros(2, np.int8), BY_ONE_PERCENT)
+    with pytest.raises(ValueError, match="what is at risk"):
+        ema_cross.run(bars(100, 100), BY_ONE_PERCENT, CrossParameters())
 
 
 def test_a_leveraged_position_is_liquidated() -> None:
