@@ -10,6 +10,7 @@ from services.backtest.kernels.portfolio import PortfolioRun
 from services.backtest.kernels.portfolio_types import (
     BY_DAILY_LOSS,
     BY_DRAWDOWN,
+    BY_LIQUIDATION,
     BY_MARGIN,
     BY_REBALANCE,
     BY_SIGNAL,
@@ -30,7 +31,7 @@ from tickloom.kernel import I8, I64
 
 REASONS = {
     BY_SIGNAL: "signal", BY_REBALANCE: "rebalance", BY_DRAWDOWN: "max_drawdown", BY_DAILY_LOSS: "max_daily_loss",
-    BY_MARGIN: "margin_call", STILL_OPEN: "open",
+    BY_MARGIN: "margin_call", STILL_OPEN: "open", BY_LIQUIDATION: "liquidation",
 }  # fmt: skip
 LIMITS = {
     WEIGHT: "max_weight", HOLDINGS: "min_holdings", GROSS: "max_gross", NET: "max_net",
@@ -65,6 +66,12 @@ def _opened(account: Account, bar: I64) -> I64:
     return opened
 
 
+def _filled(account: Account, bar: I64, reason: I8) -> I64:
+    """Return when the fills of `bar` are sure to have happened: at its open, or, inside it, at its close."""
+    ts_close: I64 = np.concatenate([prices.ts_close for prices in account.prices])
+    return np.where(reason == BY_LIQUIDATION, ts_close[bar], _opened(account, bar))
+
+
 def _own(account: Account, symbol: I64, bar: I64) -> I64:
     """Return the number of each bar among its symbol's."""
     first: I64 = np.cumsum([0, *(prices.close.size for prices in account.prices)])
@@ -87,7 +94,7 @@ def _trades(account: Account, run: PortfolioRun) -> pa.Table:
             "entry_bar": _own(account, symbol, entry),
             "exit_bar": pa.array(_own(account, symbol, left), mask=is_open),
             "entry_ts": _opened(account, entry),
-            "exit_ts": pa.array(_opened(account, left), mask=is_open),
+            "exit_ts": pa.array(_filled(account, left, trades.reason[order]), mask=is_open),
             "quantity": quantity,
             "entry_price": entry_price,
             "exit_price": pa.array(exit_price, mask=is_open),
@@ -104,7 +111,7 @@ def _fills(account: Account, run: PortfolioRun) -> pa.Table:
     fills = run.fills
     return pa.table(
         {
-            "ts": _opened(account, fills.bar),
+            "ts": _filled(account, fills.bar, fills.reason),
             "symbol": _names(account, fills.symbol),
             "side": fills.side,
             "quantity": fills.quantity,
