@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.backtest.domain.portfolio import Account, buy_and_hold
+from services.backtest.domain.untraded import untraded_fills
 from services.backtest.kernels.portfolio import PortfolioRun
 from services.backtest.kernels.portfolio_types import (
     BY_DAILY_LOSS,
@@ -27,7 +28,7 @@ from services.backtest.kernels.portfolio_types import (
     WEIGHT,
     AccountCurve,
 )
-from tickloom.kernel import I8, I64
+from tickloom.kernel import F64, I8, I64
 
 REASONS = {
     BY_SIGNAL: "signal", BY_REBALANCE: "rebalance", BY_DRAWDOWN: "max_drawdown", BY_DAILY_LOSS: "max_daily_loss",
@@ -40,11 +41,14 @@ LIMITS = {
 }  # fmt: skip
 
 
-def tables(account: Account, run: PortfolioRun) -> dict[str, pa.Table]:
-    """Return name -> table: the trades, all fills, the curve, the positions and the limits that fired."""
+def tables(account: Account, run: PortfolioRun, volume: F64) -> dict[str, pa.Table]:
+    """Return name -> table: the trades, all fills, the curve, the positions and the limits that fired.
+
+    volume  (n_bars,) of the bars of all symbols, one symbol's behind the other's
+    """
     return {
-        "trades": _trades(account, run),
-        "fills": _fills(account, run),
+        "trades": _trades(account, run, volume),
+        "fills": _fills(account, run, volume),
         "equity": _equity(account, run.curve),
         "positions": _positions(account, run.curve),
         "limits": _limits(run),
@@ -79,7 +83,7 @@ def _own(account: Account, symbol: I64, bar: I64) -> I64:
     return own
 
 
-def _trades(account: Account, run: PortfolioRun) -> pa.Table:
+def _trades(account: Account, run: PortfolioRun, volume: F64) -> pa.Table:
     trades = run.trades
     order = np.lexsort((trades.symbol, _opened(account, trades.entry_bar)))  # as they were entered
     symbol, entry, leave = (column[order] for column in (trades.symbol, trades.entry_bar, trades.exit_bar))
@@ -103,11 +107,12 @@ def _trades(account: Account, run: PortfolioRun) -> pa.Table:
             "pnl": pnl,
             "reason": _words(trades.reason[order], REASONS),
             "is_open": is_open,
+            "n_untraded": untraded_fills(volume, entry, leave),
         }
     )
 
 
-def _fills(account: Account, run: PortfolioRun) -> pa.Table:
+def _fills(account: Account, run: PortfolioRun, volume: F64) -> pa.Table:
     fills = run.fills
     return pa.table(
         {
@@ -119,6 +124,7 @@ def _fills(account: Account, run: PortfolioRun) -> pa.Table:
             "fee": fills.fee,
             "slippage": fills.slippage,
             "reason": _words(fills.reason, REASONS),
+            "is_untraded": volume[fills.bar] == 0.0,
         }
     )
 
