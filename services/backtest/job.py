@@ -36,6 +36,10 @@ from tickloom.identity import digest
 from tickloom.lake import Lake, open_lake
 
 TOO_SMALL = "they came to less than a lot or min_notional, or no volatility or distance of the stop was known yet"
+UNTRADED = (
+    "{symbol}: {n_fills:,} fills of the best trial are in bars in which nothing traded, at prices that nobody could "
+    "have had; the trades that they are of made {pnl:,.2f}"
+)
 SMALL = 20_000_000
 """Bars times trials below which processes cost more than they bring."""
 
@@ -139,8 +143,9 @@ class BacktestJob:
             if row[request.objective] is None:
                 report.warn(f"{symbol}: {request.objective} is undefined for every trial, so the first one is shown")
         files = [lake.add_table("grid.parquet", grid_table(trials, combos))]
-        files += [entry for part in work.best_runs(best) for entry in part.files]
-        facts = _facts(request, best, combos) | work.inside_bar(trials, best)
+        parts = work.best_runs(best)
+        files += [entry for part in parts for entry in part.files]
+        facts = _facts(request, best, combos) | work.inside_bar(trials, best) | _untraded(parts)
         text = json.dumps(facts, indent=2, allow_nan=False, ensure_ascii=False)
         files.append(lake.add_bytes("results.json", text.encode()))
         return lake.put_manifest(
@@ -215,6 +220,9 @@ class _Work:
             if n_refused := part.facts.get("n_refused"):
                 symbol = part.facts["symbol"]
                 self._report.warn(f"{symbol}: {n_refused:,} entries of the best trial were refused: {TOO_SMALL}")
+                self._count([], 0, "")
+            if (told := part.facts.get("untraded")) and told["n_fills"]:
+                self._report.warn(UNTRADED.format(symbol=part.facts["symbol"], **told))
                 self._count([], 0, "")
         return parts
 
@@ -333,6 +341,12 @@ def _facts(request: BacktestRequest, best: dict[str, dict[str, Any]], combos: pa
         for symbol, row in best.items()
     }
     return {"objective": request.objective, "n_combos": combos.num_rows, "best": chosen}
+
+
+def _untraded(parts: Sequence[Part]) -> dict[str, Any]:
+    """Return of each symbol's best trial the fills in bars in which nothing traded."""
+    told = {part.facts["symbol"]: part.facts["untraded"] for part in parts if "untraded" in part.facts}
+    return {"untraded": told}
 
 
 def parameters_of(combos: pa.Table) -> list[dict[str, Any]]:

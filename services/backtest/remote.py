@@ -17,6 +17,7 @@ from services.backtest.adapters.inputs import (
     read_masks,
     read_prices,
     read_signals,
+    read_volume,
 )
 from services.backtest.adapters.portfolio import summary, tables
 from services.backtest.adapters.tables import equity_table, trades_table
@@ -38,6 +39,7 @@ from services.backtest.domain.portfolio import (
     last_of_days,
 )
 from services.backtest.domain.portfolio import outcome as outcome_of
+from services.backtest.domain.untraded import untraded_facts
 from services.backtest.kernels.types import (
     Signal,
 )
@@ -133,12 +135,18 @@ def run_best(
     opener, reader = bars_opener(lake, symbol, features, prices, request, partitions)
     outcome, _, curve, trades = opener.full(signal, rules)
     facts = {"symbol": symbol, "combo": combo}
-    table = trades_table(prices, ts_open, trades, exit_trades(trades, reader))
+    table = trades_table(prices, ts_open, trades, exit_trades(trades, reader), read_volume(lake, features))
     files = (
         lake.add_table(f"trades/{symbol}.parquet", table, facts=facts),
         lake.add_table(f"equity/{symbol}.parquet", equity_table(prices, rules, curve), facts=facts),
     )
-    return lake.put_part(STAGE, key, Part(files=files, facts=facts | {"n_refused": outcome.n_refused}))
+    return lake.put_part(STAGE, key, Part(files=files, facts=facts | _told(table, outcome.n_refused)))
+
+
+def _told(trades: pa.Table, n_refused: int) -> dict[str, Any]:
+    """Return what else is told of the best trial, whose trades these are."""
+    untraded = untraded_facts(trades["n_untraded"].to_numpy(), trades["pnl"].to_numpy())
+    return {"n_refused": n_refused, "untraded": untraded}
 
 
 def run_luck(
@@ -217,11 +225,11 @@ def run_account_best(
     ((_, masks),) = read_masks(lake, signals, account, combo)
     run = account.run(masks, keep=True)
     facts = {"symbol": PORTFOLIO, "combo": combo}
-    made = tables(account, run).items()
-    files = [lake.add_table(f"{name}/{PORTFOLIO}.parquet", table, facts=facts) for name, table in made]
+    made = tables(account, run, np.concatenate([read_volume(lake, file) for file in features]))
+    files = [lake.add_table(f"{name}/{PORTFOLIO}.parquet", table, facts=facts) for name, table in made.items()]
     text = json.dumps(summary(account, run), indent=2, allow_nan=False, ensure_ascii=False)
     files.append(lake.add_bytes("portfolio.json", text.encode()))
-    return lake.put_part(STAGE, key, Part(files=tuple(files), facts=facts | {"n_refused": run.n_refused}))
+    return lake.put_part(STAGE, key, Part(files=tuple(files), facts=facts | _told(made["trades"], run.n_refused)))
 
 
 def run_account_luck(

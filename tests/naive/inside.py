@@ -20,8 +20,11 @@ class InsideTwin(Twin):
         """Fill the order at the open, if the open does; the trades do the rest."""
         if not self.order:
             return
-        opened, side, limit = self.bars[i][0], self.order["side"], self.order["limit"]
-        if (side * opened < side * limit) or (opened == limit and i == self.order["first"]):
+        opened, side, limit, first = self.bars[i][0], self.order["side"], self.order["limit"], self.order["first"]
+        if self.fills and side * opened < side * limit and i > first:  # its first trade goes through the order
+            self.enter(i, side, limit, "gap", first - 1)
+            self.order = None
+        elif (side * opened < side * limit) or (opened == limit and i == first):
             super().rest(i)
 
     def guard(self, i: int) -> None:
@@ -35,7 +38,7 @@ class InsideTwin(Twin):
                 continue
             side, target = trade["side"], trade["target"]
             if n == 0 and target is not None and side * opened > side * target:
-                self.leave(i, opened, "target")
+                self.leave(i, target if self.fills else opened, "target")
                 continue
             levels = {name: level for name, level in trade["levels"].items() if level is not None}
             reason = max(levels, key=lambda name: side * levels[name], default="")

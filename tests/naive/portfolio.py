@@ -27,7 +27,10 @@ def decimals() -> Iterator[None]:
 
 
 class Twin:
-    """The account. A symbol is {"bars": [(ts_open, ts_close, open, close)], "masks": [...], "volatility": [...]}."""
+    """The account. A symbol is {"bars": [...], "masks": [...], "volatility": [...]}.
+
+    A bar is (ts_open, ts_close, open, close, high, low).
+    """
 
     def __init__(self, symbols: list[dict[str, Any]], rules: dict[str, Any], plan: dict[str, Any]) -> None:
         self.symbols, self.plan = symbols, plan
@@ -55,16 +58,16 @@ class Twin:
         todo = []
         for symbol in self.symbols:
             events, before = [], None
-            for k, (ts_open, ts_close, _, _) in enumerate(symbol["bars"]):
+            for k, (ts_open, ts_close, *_) in enumerate(symbol["bars"]):
                 opened = min(ts_open, ts_close)
                 events += [(opened if before is None else max(opened, before), "open", k), (ts_close, "close", k)]
                 before = ts_close
             todo.append(events)
         while any(todo):
             ts = min(events[0][0] for events in todo if events)
-            for kind, play in (("close", self.close), ("open", self.open)):
+            for kind, plays in (("close", (self.within, self.close)), ("open", (self.open, self.opened))):
                 now = {s: events.pop(0)[2] for s, events in enumerate(todo) if events and events[0][:2] == (ts, kind)}
-                if now:
+                for play in plays if now else ():
                     play(ts, now)
         return self
 
@@ -79,6 +82,45 @@ class Twin:
 
     def worths(self) -> list[tuple[Fraction, Fraction]]:
         return [(p, m) for p, m in zip(self.position, self.mark, strict=True) if m is not None]
+
+    # Margin.
+
+    def spare(self) -> Fraction:
+        """Return what equity is above the maintenance at the marks."""
+        return self.equity() - self.rules["maintenance_rate"] * self.gross()
+
+    def is_called(self) -> bool:
+        return self.halt is not None and self.halt[0] == "margin"
+
+    def within(self, ts: int, now: dict[int, int]) -> None:
+        """Liquidate what is held of the bars that close, where equity is down to the maintenance on their way."""
+        held = {s: k for s, k in now.items() if self.position[s] != 0}
+        if self.is_called() or not held:
+            return
+        opened = {s: self.at(s) for s in held}
+        worst = {s: Fraction(self.symbols[s]["bars"][k][5 if self.position[s] > 0 else 4]) for s, k in held.items()}
+        before = self.spare()
+        self.mark = [worst.get(s, mark) for s, mark in enumerate(self.mark)]
+        after = self.spare()
+        way = before / (before - after) if after <= 0 else ZERO
+        for s in held:
+            self.mark[s] = opened[s] + way * (worst[s] - opened[s])
+        if after > 0:
+            return
+        self.halt = ("margin", ts)
+        self.events.append((ts, "margin"))
+        for s, k in held.items():
+            self.fill(ts, s, k, -1 if self.position[s] > 0 else 1, abs(self.position[s]), "liquidation")
+
+    def opened(self, ts: int, now: dict[int, int]) -> None:
+        """Sell all that opens where equity is down to the maintenance after the fills of the opens."""
+        if self.is_called() or self.spare() > 0:
+            return
+        self.halt = ("margin", ts)
+        self.events.append((ts, "margin"))
+        for s in range(self.n):
+            self.order[s] = (-self.position[s], "margin")
+        self.open(ts, now)
 
     # A close.
 
@@ -121,9 +163,7 @@ class Twin:
                 if why == "drawdown":
                     self.peak = equity
         if self.halt is None:
-            if equity <= self.rules["maintenance_rate"] * self.gross():
-                self.halt = ("margin", ts)
-            elif plan["max_drawdown"] and equity <= self.peak * (1 - Fraction(plan["max_drawdown"])):
+            if plan["max_drawdown"] and equity <= self.peak * (1 - Fraction(plan["max_drawdown"])):
                 self.halt = ("drawdown", ts)
             elif plan["max_daily_loss"] and equity <= self.base * (1 - Fraction(plan["max_daily_loss"])):
                 self.halt = ("daily_loss", ts)

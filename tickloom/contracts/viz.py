@@ -7,7 +7,7 @@ from pydantic import Field
 from tickloom.contracts.base import Contract, Symbol
 from tickloom.contracts.probe import ProbeVerdict
 
-VERSION = 6
+VERSION = 7
 
 
 class VizRequest(Contract):

@@ -188,14 +188,16 @@ class BarExecution:
     def _limit_at_open(self, order: Order, now: Moment, is_trade: bool) -> None:
         """Fill a limit that the open satisfies: one that just arrived takes, one that rested makes.
 
-        One that rested is filled by a trade at its limit, and by a bar at the open, which may be all there was.
+        One that rested is filled by a trade at its limit, and by a bar at the open, which may be all there was. Where
+        trades price the fills within bars, the open is the first of them.
         """
         side, limit, is_new = order.side, order.limit, order.first_bar == now.bar
         assert limit is not None
         if is_trade:
             order.first_bar = -1  # the next trade finds it resting
         if side * now.open < side * limit or (is_new and now.open == limit):
-            price = limit if is_trade and not is_new else now.open
+            by_trade = is_trade or (now.fills and len(now.path) > 0)
+            price = limit if by_trade and not is_new else now.open
             self._fill(order, now, price, is_maker=not is_new, is_inside=False)
         elif order.tif == "ioc":
             self._end(order, "cancelled", "the open did not satisfy its limit")

@@ -17,7 +17,7 @@ from services.backtest.domain.timeline import merged
 from services.backtest.kernels.types import Prices, Signal
 from tickloom.contracts.artifact import FileEntry
 from tickloom.contracts.backtest import BacktestRequest
-from tickloom.kernel import I8, I64
+from tickloom.kernel import F64, I8, I64
 from tickloom.lake import Lake, floats
 
 
@@ -36,6 +36,11 @@ def read_prices(lake: Lake, symbol: str, features: FileEntry, request: BacktestR
     window = request.volatility_bars if reads_volatility(rules) else 0
     prices = with_stop_unit(checked_flow(symbol, prices, volume, window), floats(table[unit]) if unit else None)
     return prices, table["ts_open"].to_numpy()
+
+
+def read_volume(lake: Lake, features: FileEntry) -> F64:
+    """Return what was traded in each bar, (n_bars,), base."""
+    return floats(lake.read_table(features, ["volume"])["volume"])
 
 
 def bars_opener(

@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from services.backtest.domain.portfolio import Account, buy_and_hold
+from services.backtest.domain.untraded import untraded_fills
 from services.backtest.kernels.portfolio import PortfolioRun
 from services.backtest.kernels.portfolio_types import (
     BY_DAILY_LOSS,
     BY_DRAWDOWN,
+    BY_LIQUIDATION,
     BY_MARGIN,
     BY_REBALANCE,
     BY_SIGNAL,
@@ -26,11 +28,11 @@ from services.backtest.kernels.portfolio_types import (
     WEIGHT,
     AccountCurve,
 )
-from tickloom.kernel import I8, I64
+from tickloom.kernel import F64, I8, I64
 
 REASONS = {
     BY_SIGNAL: "signal", BY_REBALANCE: "rebalance", BY_DRAWDOWN: "max_drawdown", BY_DAILY_LOSS: "max_daily_loss",
-    BY_MARGIN: "margin_call", STILL_OPEN: "open",
+    BY_MARGIN: "margin_call", STILL_OPEN: "open", BY_LIQUIDATION: "liquidation",
 }  # fmt: skip
 LIMITS = {
     WEIGHT: "max_weight", HOLDINGS: "min_holdings", GROSS: "max_gross", NET: "max_net",
@@ -39,11 +41,14 @@ LIMITS = {
 }  # fmt: skip
 
 
-def tables(account: Account, run: PortfolioRun) -> dict[str, pa.Table]:
-    """Return name -> table: the trades, all fills, the curve, the positions and the limits that fired."""
+def tables(account: Account, run: PortfolioRun, volume: F64) -> dict[str, pa.Table]:
+    """Return name -> table: the trades, all fills, the curve, the positions and the limits that fired.
+
+    volume  (n_bars,) of the bars of all symbols, one symbol's behind the other's
+    """
     return {
-        "trades": _trades(account, run),
-        "fills": _fills(account, run),
+        "trades": _trades(account, run, volume),
+        "fills": _fills(account, run, volume),
         "equity": _equity(account, run.curve),
         "positions": _positions(account, run.curve),
         "limits": _limits(run),
@@ -65,6 +70,12 @@ def _opened(account: Account, bar: I64) -> I64:
     return opened
 
 
+def _filled(account: Account, bar: I64, reason: I8) -> I64:
+    """Return when the fills of `bar` are sure to have happened: at its open, or, inside it, at its close."""
+    ts_close: I64 = np.concatenate([prices.ts_close for prices in account.prices])
+    return np.where(reason == BY_LIQUIDATION, ts_close[bar], _opened(account, bar))
+
+
 def _own(account: Account, symbol: I64, bar: I64) -> I64:
     """Return the number of each bar among its symbol's."""
     first: I64 = np.cumsum([0, *(prices.close.size for prices in account.prices)])
@@ -72,7 +83,7 @@ def _own(account: Account, symbol: I64, bar: I64) -> I64:
     return own
 
 
-def _trades(account: Account, run: PortfolioRun) -> pa.Table:
+def _trades(account: Account, run: PortfolioRun, volume: F64) -> pa.Table:
     trades = run.trades
     order = np.lexsort((trades.symbol, _opened(account, trades.entry_bar)))  # as they were entered
     symbol, entry, leave = (column[order] for column in (trades.symbol, trades.entry_bar, trades.exit_bar))
@@ -87,7 +98,7 @@ def _trades(account: Account, run: PortfolioRun) -> pa.Table:
             "entry_bar": _own(account, symbol, entry),
             "exit_bar": pa.array(_own(account, symbol, left), mask=is_open),
             "entry_ts": _opened(account, entry),
-            "exit_ts": pa.array(_opened(account, left), mask=is_open),
+            "exit_ts": pa.array(_filled(account, left, trades.reason[order]), mask=is_open),
             "quantity": quantity,
             "entry_price": entry_price,
             "exit_price": pa.array(exit_price, mask=is_open),
@@ -96,15 +107,16 @@ def _trades(account: Account, run: PortfolioRun) -> pa.Table:
             "pnl": pnl,
             "reason": _words(trades.reason[order], REASONS),
             "is_open": is_open,
+            "n_untraded": untraded_fills(volume, entry, leave),
         }
     )
 
 
-def _fills(account: Account, run: PortfolioRun) -> pa.Table:
+def _fills(account: Account, run: PortfolioRun, volume: F64) -> pa.Table:
     fills = run.fills
     return pa.table(
         {
-            "ts": _opened(account, fills.bar),
+            "ts": _filled(account, fills.bar, fills.reason),
             "symbol": _names(account, fills.symbol),
             "side": fills.side,
             "quantity": fills.quantity,
@@ -112,6 +124,7 @@ def _fills(account: Account, run: PortfolioRun) -> pa.Table:
             "fee": fills.fee,
             "slippage": fills.slippage,
             "reason": _words(fills.reason, REASONS),
+            "is_untraded": volume[fills.bar] == 0.0,
         }
     )
 

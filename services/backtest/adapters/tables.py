@@ -9,6 +9,7 @@ from services.backtest.domain.metrics import (
     buy_and_hold_signal,
     without_risk_rules,
 )
+from services.backtest.domain.untraded import untraded_fills
 from services.backtest.kernels.engine import run_full
 from services.backtest.kernels.inside import BY_BARS, BY_GUESS, BY_TRADES
 from services.backtest.kernels.types import (
@@ -32,12 +33,14 @@ REASONS = {
 SOURCES = {BY_BARS: "bars", BY_TRADES: "trades", BY_GUESS: "guess"}
 
 
-def trades_table(prices: Prices, ts_open: I64, trades: Trades, ended: Mapping[int, tuple[int, int]]) -> pa.Table:
+def trades_table(
+    prices: Prices, ts_open: I64, trades: Trades, ended: Mapping[int, tuple[int, int]], volume: F64
+) -> pa.Table:
     """Return the trades as a table; an open trade has no exit.
 
     A fill at an open is stamped with the bar's ts_open. A fill within a bar (a stop, a target, a limit) is stamped with
     the bar's ts_close, when it is sure to have happened; where `ended` knows the id and the time of the market's trade
-    that did it, with that time.
+    that did it, with that time. `volume` is that of each bar, (n_bars,).
     """
     is_open = trades.reason == OPEN
     exit_bar = np.where(is_open, 0, trades.exit_bar)
@@ -64,6 +67,7 @@ def trades_table(prices: Prices, ts_open: I64, trades: Trades, ended: Mapping[in
             "is_open": is_open,
             "inside_bar": pa.array([SOURCES[source] for source in trades.source.tolist()], pa.string()),
             "exit_trade_id": pa.array(exit_id, mask=trades.exit_trade < 0),
+            "n_untraded": untraded_fills(volume, trades.entry_bar, trades.exit_bar),
         }
     )
 

@@ -32,6 +32,8 @@ def merged(prices: Sequence[Prices], ts_open: Sequence[I64], *, read_volatility:
     ]
     return Markets(
         open=np.concatenate([one.open for one in prices]),
+        high=np.concatenate([one.high for one in prices]),
+        low=np.concatenate([one.low for one in prices]),
         close=np.concatenate([one.close for one in prices]),
         volatility=np.concatenate(volatility) if volatility else np.empty(0),
         step_ts=ts[starts],

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.backtest.kernels.fills import find_limit, next_entry, next_exit
 from services.backtest.kernels.holding import Ending, hold
-from services.backtest.kernels.inside import ALONE, BY_GUESS, BY_TRADES, Inside
+from services.backtest.kernels.inside import ALONE, BY_GUESS, BY_TRADES, Inside, trades_price
 from services.backtest.kernels.marking import drawdowns, mark_flat, write_stretch
 from services.backtest.kernels.positions import Position, Settled, enter, guard_of, settle
 from services.backtest.kernels.types import (
@@ -60,7 +60,7 @@ def _keep(trades: Trades, k: int, held: Position, ending: Ending, end: Settled) 
 
 @inlined_borrowing
 def _next_fill(
-    prices: Prices, signal: Signal, rules: Rules, at: int, start: int
+    prices: Prices, signal: Signal, rules: Rules, at: int, start: int, by_trades: bool
 ) -> tuple[int, int, float, int, float, int, int]:
     """Return the next entry from bar `start`: bar, side, price before slippage, how, limit, signal: bar and change.
 
@@ -75,7 +75,7 @@ def _next_fill(
         limit = prices.close[bar - 1] * (1.0 - side * rules.limit_rate)
         until, _ = next_exit(signal, at, bar, side, n_bars)
         last = min(bar + rules.limit_bars, until)
-        filled, raw, kind = find_limit(prices, bar, last, side, limit)
+        filled, raw, kind = find_limit(prices, bar, last, side, limit, by_trades)
         if filled < last:
             return filled, side, raw, kind, limit, bar - 1, at
         bar, side, at = next_entry(signal, at, last, n_bars)
@@ -93,7 +93,7 @@ def _simulate(
     tally = Tally(0, 0, 0.0, 0.0, 0.0, 0.0, 0)
     flat_from, look_from, at = 0, 1, -1
     while True:
-        bar, side, raw, kind, limit, known, at = _next_fill(prices, signal, rules, at, look_from)
+        bar, side, raw, kind, limit, known, at = _next_fill(prices, signal, rules, at, look_from, trades_price(inside))
         if bar == n_bars or cash <= 0.0:  # a ruined account trades no more
             marks = mark_flat(prices, flat_from, n_bars, cash, marks, daily, curve)
             break
@@ -107,7 +107,7 @@ def _simulate(
         ending, marks = hold(prices, bar, until, guard, held.cash, position, marks, inside, n_wanted)
         leave, n_wanted = ending.bar, ending.n_wanted
         write_stretch(prices, bar, leave, held.cash, position, daily, curve)
-        end = settle(prices, rules, held, guard, ending, until)
+        end = settle(prices, rules, held, guard, ending, until, trades_price(inside))
         # What ends within a bar has held it; a signal at its open has not.
         was_inside = end.reason != SIGNAL and end.reason != OPEN
         held_us = prices.ts_close[leave if was_inside else leave - 1] - prices.ts_close[bar - 1]

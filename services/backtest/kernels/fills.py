@@ -69,18 +69,23 @@ def next_exit(signal: Signal, at: int, start: int, side: int, n_bars: int) -> tu
 
 
 @inlined_borrowing
-def find_limit(prices: Prices, first: int, last: int, side: int, limit: float) -> tuple[int, float, int]:
+def find_limit(
+    prices: Prices, first: int, last: int, side: int, limit: float, by_trades: bool
+) -> tuple[int, float, int]:
     """Return the bar of [first, last) in which an entry's limit order fills, the price before slippage, and how.
 
     An order that the first open already satisfies takes there. Later it rests: a bar that opens beyond the limit fills
-    it at the open, a bar that trades through it at the limit. A touch fills nothing: others may have stood in front.
+    it at the open (`by_trades`: at the limit, for its first trade went through the order), a bar that trades through it
+    at the limit. A touch fills nothing: others may have stood in front.
     Without a fill it is (last, NaN, AT_OPEN).
     """
     reach = prices.low if side > 0 else prices.high
     for i in range(first, last):
         opened = side * prices.open[i]
         if opened < side * limit or (i == first and opened == side * limit):
-            return i, prices.open[i], AT_OPEN if i == first else AT_LIMIT
+            if i == first:
+                return i, prices.open[i], AT_OPEN
+            return i, limit if by_trades else prices.open[i], AT_LIMIT
         if side * reach[i] < side * limit:
             return i, limit, INSIDE
     return last, np.nan, AT_OPEN

@@ -30,7 +30,7 @@ BARS_DO: Final = -3
 class Inside(NamedTuple):
     """The trades of the bars that were opened, and room for those that are to be.
 
-    fills       a stop reached inside a bar fills at the trade that reached it; else at its level, as on bars alone
+    fills       fills are priced by trades, see `trades_price`; else by their levels and by opens, as on bars alone
     begin, end  (n_bars,) the bar's trades in `price`; begin is CLOSED or SEALED without them; (0,): all are SEALED
     price       (n,) quote per base, in the order of trade ids within a bar
     wanted      (n_bars,) written: the CLOSED bars that were needed, ascending; (0,) with begin
@@ -45,6 +45,14 @@ class Inside(NamedTuple):
 
 ALONE: Final = Inside(False, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
 """Bars alone."""
+
+
+@inlined_borrowing
+def trades_price(inside: Inside) -> bool:
+    """Return whether trades price the fills: a stop reached inside a bar at the trade that reached it, and a limit
+    that rested at the limit, where the bar's first trade is beyond it too. That trade is the open of any bar.
+    """
+    return inside.fills and inside.begin.size > 0
 
 
 class Walk(NamedTuple):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.backtest.kernels.fills import entry_side
+from services.backtest.kernels.margin import called_at_open, liquidated
 from services.backtest.kernels.portfolio_types import (
     BY_REBALANCE,
     CHANGED,
@@ -17,7 +18,6 @@ from services.backtest.kernels.portfolio_types import (
     GROSS,
     HALT_DAILY_LOSS,
     HALT_DRAWDOWN,
-    HALT_MARGIN,
     HOLDINGS,
     MARGIN,
     NET,
@@ -111,10 +111,11 @@ def _is_over(watch: Watch, plan: Plan, ts: int, day: int) -> bool:
 
 
 @inlined_borrowing
-def _watched(
-    watch: Watch, plan: Plan, rules: Rules, book: Book, events: Events, ts: int, equity: float, gross: float
-) -> Watch:
-    """Return what is remembered after a close, and whether the account is halted from now on."""
+def _watched(watch: Watch, plan: Plan, book: Book, events: Events, ts: int, equity: float) -> Watch:
+    """Return what is remembered after a close, and whether the account is halted from now on.
+
+    Margin is not looked at here: a close is no worse than the way to its bar's worst price.
+    """
     day = (ts - 1) // DAY_US
     base = watch.last if day != watch.day else watch.base
     peak, halt, since = max(watch.peak, equity), watch.halt, watch.since
@@ -123,10 +124,7 @@ def _watched(
         peak = equity if halt == DRAWDOWN else peak
         halt = NONE
     if halt == NONE:
-        if equity <= rules.maintenance_rate * gross:
-            halt, since = MARGIN, ts
-            tell(book, events, ts, HALT_MARGIN, equity, rules.maintenance_rate * gross)
-        elif plan.max_drawdown > 0.0 and equity <= peak * (1.0 - plan.max_drawdown):
+        if plan.max_drawdown > 0.0 and equity <= peak * (1.0 - plan.max_drawdown):
             halt, since = DRAWDOWN, ts
             tell(book, events, ts, HALT_DRAWDOWN, equity / peak - 1.0, -plan.max_drawdown)
         elif plan.max_daily_loss > 0.0 and equity <= base * (1.0 - plan.max_daily_loss):
@@ -134,6 +132,12 @@ def _watched(
             tell(book, events, ts, HALT_DAILY_LOSS, equity / base - 1.0, -plan.max_daily_loss)
     period = (ts - plan.anchor_us) // plan.every_us if plan.every_us > 0 else 0
     return Watch(peak, day, base, equity, halt, since, period)
+
+
+@inlined_borrowing
+def _called(watch: Watch, ts: int) -> Watch:
+    """Return what is remembered from a margin call on."""
+    return Watch(watch.peak, watch.day, watch.base, watch.last, MARGIN, ts, watch.period)
 
 
 @inlined_borrowing
@@ -195,14 +199,19 @@ def _simulate(
         ts = markets.step_ts[step]
         if markets.step_opens[step]:
             fill_orders(markets, rules, plan, book, fills, trades, events, step)
+            if watch.halt != MARGIN and called_at_open(markets, rules, plan, book, fills, trades, events, step):
+                watch = _called(watch, ts)
             continue
+        was_held = watch.halt != MARGIN and liquidated(markets, rules, book, fills, trades, events, step)
+        if was_held:
+            watch = _called(watch, ts)
         changed = _take_closes(markets, masks, book, step)
         equity, gross, net = exposures(book)
         n_held = _write_close(book, curve, row, ts, equity, gross, net)
-        if n_held > 0 and row > 0:
+        if (n_held > 0 or was_held) and row > 0:
             held_us += ts - last_ts
         row, last_ts = row + 1, ts
-        now = _watched(watch, plan, rules, book, events, ts, equity, gross)
+        now = _watched(watch, plan, book, events, ts, equity)
         if now.halt != NONE:
             order_flat(book, now.halt + BY_REBALANCE)
         else:
@@ -237,7 +246,8 @@ def run_portfolio(
     kept = np.zeros((n_closes if keep else 0, n_symbols))
     curve = AccountCurve._make([*room(AccountCurve._fields[:-1], n_closes), kept])
     # Pages of room that nothing is written to are never made by the system.
-    fills, trades = Fills(*room(Fills._fields, 2 * n_opens)), Holdings(*room(Holdings._fields, n_opens + n_symbols))
+    fills = Fills(*room(Fills._fields, 2 * (n_opens + n_symbols)))
+    trades = Holdings(*room(Holdings._fields, n_opens + n_symbols))
     events = Events(*room(Events._fields, 6 * n_steps))
     held_us = _simulate(markets, masks, rules, plan, book, curve, fills, trades, events)
     n_fills, n_trades, n_events, n_refused = book.counts.tolist()

@@ -16,8 +16,11 @@ NOBODY, CHANGED, EVERYBODY = range(3)
 NONE, DRAWDOWN, DAILY_LOSS, MARGIN = range(4)
 """Why nothing may be held."""
 
-BY_SIGNAL, BY_REBALANCE, BY_DRAWDOWN, BY_DAILY_LOSS, BY_MARGIN, STILL_OPEN = range(6)
-"""Why an order was sent, and why a trade ended; a halt's reason is its own number + BY_REBALANCE."""
+BY_SIGNAL, BY_REBALANCE, BY_DRAWDOWN, BY_DAILY_LOSS, BY_MARGIN, STILL_OPEN, BY_LIQUIDATION = range(7)
+"""Why an order was sent, and why a trade ended; a halt's reason is its own number + BY_REBALANCE.
+
+BY_MARGIN is at an open, BY_LIQUIDATION inside a bar.
+"""
 
 WEIGHT, HOLDINGS, GROSS, NET, GROSS_AT_FILL, NET_AT_FILL, HALT_DRAWDOWN, HALT_DAILY_LOSS, HALT_MARGIN, RESUMED = range(
     10
@@ -28,7 +31,7 @@ WEIGHT, HOLDINGS, GROSS, NET, GROSS_AT_FILL, NET_AT_FILL, HALT_DRAWDOWN, HALT_DA
 class Markets(NamedTuple):
     """The bars of all symbols, one symbol's behind the other's, and their merged timeline.
 
-    open, close        (n_bars,)     quote per base, finite, > 0
+    open, high, low, close  (n_bars,)  quote per base, finite, > 0, low <= open, close <= high
     volatility         (n_bars,)     of returns over a year, known at the close, NaN before it is; (0,) when not read
     step_ts            (n_steps,)    microseconds UTC, never falling
     step_opens         (n_steps,)    bars open in this step; otherwise bars close in it
@@ -38,6 +41,8 @@ class Markets(NamedTuple):
     """
 
     open: F64
+    high: F64
+    low: F64
     close: F64
     volatility: F64
     step_ts: I64

@@ -141,10 +141,13 @@ def _why(rules: Rules, held: Position, guard: Guard, level: float) -> int:
 
 
 @inlined_borrowing
-def settle(prices: Prices, rules: Rules, held: Position, guard: Guard, ending: Ending, until: int) -> Settled:
+def settle(
+    prices: Prices, rules: Rules, held: Position, guard: Guard, ending: Ending, until: int, by_trades: bool
+) -> Settled:
     """Return how the position ends: within a bar, or where its bar is `until`, on a signal or not at all.
 
-    A bar that opens beyond the level fills at its open: never better for a stop, never worse for a target.
+    A bar that opens beyond the level fills at its open: never better for a stop, never worse for a target. `by_trades`,
+    a target fills at its price there too, for it rested in the book.
     """
     side, last, leave, level = held.side, prices.close.size, ending.bar, ending.level
     if leave == last:
@@ -153,7 +156,7 @@ def settle(prices: Prices, rules: Rules, held: Position, guard: Guard, ending: E
     reason, raw = SIGNAL, prices.open[leave]
     if leave < until:
         reason = _why(rules, held, guard, level)
-        is_beyond = (side * raw < side * level) != (reason == TARGET)
+        is_beyond = side * raw < side * level if reason != TARGET else side * raw > side * level and not by_trades
         if ending.trade >= 0:
             raw = ending.raw
         elif not is_beyond or (guard.is_inside and leave == held.bar):

@@ -85,11 +85,11 @@ def write_trade(book: Book, trades: Holdings, s: int, bar: int, reason: int) -> 
 
 
 @inlined_borrowing
-def _fill(
-    markets: Markets, rules: Rules, book: Book, fills: Fills, trades: Holdings, s: int, bar: int, side: int, q: float
+def fill(
+    rules: Rules, book: Book, fills: Fills, trades: Holdings, s: int, bar: int, side: int, q: float, raw: float
 ) -> None:
-    """Take a fill of `q` into the account; what ends a trade is all of its position."""
-    raw, position = markets.open[bar], book.position[s]
+    """Take a fill of `q` into the account; what ends a trade is all of its position. raw: the price before slippage."""
+    position = book.position[s]
     price = taker_price(rules, side, raw, 0.0)
     fee, slip = q * price * rules.commission_rate, q * (side * (price - raw))
     k = book.counts[N_FILLS]
@@ -128,7 +128,7 @@ def _reduce(
     if wanted < abs(position) * (1.0 - DUST):
         quantity = sized(rules, wanted, taker_price(rules, side, markets.open[bar], 0.0))
     if quantity > 0.0:
-        _fill(markets, rules, book, fills, trades, s, bar, side, quantity)
+        fill(rules, book, fills, trades, s, bar, side, quantity, markets.open[bar])
     else:
         book.counts[N_REFUSED] += 1
 
@@ -199,6 +199,6 @@ def fill_orders(
             continue
         quantity = sized(rules, abs(order), taker_price(rules, side, markets.open[bar], 0.0))
         if quantity > 0.0:
-            _fill(markets, rules, book, fills, trades, s, bar, side, quantity)
+            fill(rules, book, fills, trades, s, bar, side, quantity, markets.open[bar])
         else:
             book.counts[N_REFUSED] += 1

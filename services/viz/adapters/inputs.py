@@ -169,8 +169,14 @@ def _trades(table: pa.Table) -> Trades:
         reason=[str(reason) for reason in table["reason"].to_pylist()],
         is_open=is_open,
         inside_bar=table["inside_bar"].to_pylist() if "inside_bar" in table.column_names else ["bars"] * is_open.size,
+        n_untraded=_untraded(table),
         symbol=table["symbol"].to_pylist() if "symbol" in table.column_names else (),
     )
+
+
+def _untraded(table: pa.Table) -> I64:
+    """Return the fills in bars in which nothing traded; runs of before they were counted tell of none."""
+    return _integers(table["n_untraded"]) if "n_untraded" in table.column_names else np.zeros(table.num_rows, np.int64)
 
 
 def _trials(table: pa.Table, names: Sequence[str]) -> Trials:

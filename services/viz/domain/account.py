@@ -25,7 +25,7 @@ LIMITS = {
     "max_net_at_fill": "At the open, the net exposure left less room than was ordered",
     "max_drawdown": "Halt: the drawdown allowed was reached, everything was sold",
     "max_daily_loss": "Halt: the loss of a day was reached, everything was sold",
-    "margin_call": "Margin call: everything was sold for good",
+    "margin_call": "Margin call or liquidation: everything was sold for good",
     "resumed": "A halt was over",
 }
 ON_SIGNAL = {"all": "all symbols when a signal changes", "changed": "a symbol when its signal changes", "none": ""}

@@ -5,7 +5,7 @@ from typing import Literal
 
 from services.viz.domain.curve import curve_metrics, disagreements
 from services.viz.domain.run import SymbolRun, Value
-from services.viz.domain.words import CATALOGUE, inline, percent, plural, span
+from services.viz.domain.words import CATALOGUE, inline, percent, plural, signed, span
 
 FEW_TRADES = 30
 SHORT_DAYS = 90
@@ -26,6 +26,7 @@ def caveats(run: SymbolRun, objective: str, initial_cash: float) -> list[Caveat]
     found = [
         *_contradictions(run, initial_cash),
         *_undefined_objective(run, objective),
+        *_untraded(run),
         *_few_trades(run),
         *_short(run),
         *_selection(run, objective),
@@ -57,6 +58,19 @@ def _undefined_objective(run: SymbolRun, objective: str) -> list[Caveat]:
         return []
     label = CATALOGUE[objective].label
     return [Caveat("warning", "No trial is best", f"{label} is undefined for every trial: the first one is shown.")]
+
+
+def _untraded(run: SymbolRun) -> list[Caveat]:
+    trades = run.trades
+    n_fills, hit = int(trades.n_untraded.sum()), trades.n_untraded > 0
+    if not n_fills:
+        return []
+    made, of = (signed(float(pnl.sum()), 2, plus=True) for pnl in (trades.pnl[hit], trades.pnl))
+    text = (
+        f"In {plural(n_fills, 'fill')} of the best trial the bar has no volume: its price was carried on, and nobody "
+        f"could have had it. The {plural(int(hit.sum()), 'trade')} concerned made {made} of the {of} of all trades."
+    )
+    return [Caveat("warning", "Fills where nothing was traded", text)]
 
 
 def _few_trades(run: SymbolRun) -> list[Caveat]:

@@ -60,7 +60,8 @@ class Trades:
 
     side +1 long, -1 short; bars are indices into the symbol's bars; prices are fills, slippage included; `pnl` is net
     of `fees` and `slippage`, all three quote currency. inside_bar says what decided a trade: "bars" alone, inside a bar
-    its "trades", or a "guess". `symbol` is told of an account of many symbols only.
+    its "trades", or a "guess". n_untraded: how many of its first and last fill are in bars in which nothing traded.
+    `symbol` is told of an account of many symbols only.
     """
 
     side: I8
@@ -77,6 +78,7 @@ class Trades:
     reason: Sequence[str]
     is_open: Bool
     inside_bar: Sequence[str]
+    n_untraded: I64
     symbol: Sequence[str] = ()
 
 

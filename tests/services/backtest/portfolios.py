@@ -30,6 +30,8 @@ class Symbol:
     ts_open: I64
     ts_close: I64
     open: F64
+    high: F64
+    low: F64
     close: F64
     mask: I8
     volatility: F64
@@ -41,25 +43,37 @@ class Symbol:
         cut = replace(self, **{name: getattr(self, name)[:n].copy() for name in self.__dataclass_fields__})
         later = cut.ts_close > ts
         cut.close[later], cut.volatility[later], cut.mask[later] = 1e6, 9.0, 15
+        cut.high[later], cut.low[later] = 1e6, 1e-6
         return cut
 
 
-def symbol(open_: list[float], close: list[float], mask: list[int], hours: list[int] | None = None) -> Symbol:
-    """Return a symbol with hourly bars; `hours` are those at which they close."""
+def symbol(
+    open_: list[float], close: list[float], mask: list[int], hours: list[int] | None = None,
+    reach: dict[int, float] | None = None,
+) -> Symbol:  # fmt: skip
+    """Return a symbol with hourly bars; `hours` are those at which they close, `reach` how far some go inside."""
     n = len(close)
+    high, low = np.maximum(open_, close).astype(float), np.minimum(open_, close).astype(float)
+    for k, price in (reach or {}).items():
+        high[k], low[k] = max(high[k], price), min(low[k], price)
     ends = START_US + np.array(hours or range(1, n + 1), np.int64) * HOUR_US
     return Symbol(
-        ends - HOUR_US, ends, np.array(open_, float), np.array(close, float), np.array(mask, np.int8), np.full(n, 0.5)
+        ends - HOUR_US,
+        ends,
+        np.array(open_, float),
+        high,
+        low,
+        np.array(close, float),
+        np.array(mask, np.int8),
+        np.full(n, 0.5),
     )
 
 
 def markets_of(symbols: list[Symbol]) -> Markets:
     prices = []
     for one in symbols:
-        high, low = np.maximum(one.open, one.close), np.minimum(one.open, one.close)
-        prices.append(
-            checked_prices("TEST", one.open, high, low, one.close, one.ts_close)._replace(volatility=one.volatility)
-        )
+        bars = checked_prices("TEST", one.open, one.high, one.low, one.close, one.ts_close)
+        prices.append(bars._replace(volatility=one.volatility))
     return merged(prices, [one.ts_open for one in symbols], read_volatility=True, warm_up=0)
 
 
@@ -69,7 +83,7 @@ def run(symbols: list[Symbol], rules: Rules = FREE, plan: Plan = WHOLE) -> Portf
 
 
 def run_naively(symbols: list[Symbol], rules: Rules, plan: Plan) -> naive.Twin:
-    names = ("ts_open", "ts_close", "open", "close")
+    names = ("ts_open", "ts_close", "open", "close", "high", "low")
     given = [
         {
             "bars": list(zip(*(getattr(one, name).tolist() for name in names), strict=True)),
@@ -92,8 +106,9 @@ def symbols_of(draw: st.DrawFn, max_bars: int = 10) -> Symbol:
     volatility = draw(columns_of(n, (0.25, 0.5, 1.0, 2.0, np.nan)))
     masks = draw(columns_of(n, (0, 0, 1, 1, 2, 4, 6, 8, 9, 15))).astype(np.int8)
     open_, close = (draw(columns_of(n, range(400, 1201))) / 8 for _ in range(2))
-    ts_open = ts_close - spans * HOUR_US
-    return Symbol(ts_open, ts_close, open_, close, masks, volatility)
+    up, down = (draw(columns_of(n, (1.0, 1.0, 1.15, 2.35))) for _ in range(2))
+    high, low = np.maximum(open_, close) * up, np.minimum(open_, close) / down
+    return Symbol(ts_close - spans * HOUR_US, ts_close, open_, high, low, close, masks, volatility)
 
 
 books = st.lists(symbols_of(), min_size=1, max_size=4)

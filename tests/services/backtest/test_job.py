@@ -295,6 +295,29 @@ def test_options_of_the_venue_reach_the_engine_and_refused_entries_are_a_warning
     assert any("entries of the best trial were refused" in warning for warning in told[-1].warnings)
 
 
+def test_fills_in_bars_in_which_nothing_traded_are_counted_and_warned_of(lake: Lake) -> None:
+    table = bars_table(400, seed=400)
+    volume = table["volume"].to_numpy().copy()
+    volume[100:300] = 0.0
+    table = table.set_column(table.schema.get_field_index("volume"), "volume", pa.array(volume))
+    features = features_artifact(lake, {"BTCUSDT": table, "ETHUSDT": bars_table(300, seed=300)}, SMAS)
+    signals = SignalsJob(lake).run(stage_call("signals", SignalsRequest.model_validate(RULES), features), Report())
+    told: list[Any] = []
+    manifest = BacktestJob(lake).run(stage_call("backtest", request(), signals), Report(told.append))
+    trades = frame(lake, manifest, "trades/BTCUSDT.parquet")
+    bars = trades[["entry_bar", "exit_bar"]].to_numpy()
+    expected = ((bars >= 100) & (bars < 300)).sum(axis=1)
+    assert trades["n_untraded"].tolist() == expected.tolist()
+    found = manifest.facts["untraded"]
+    hit = trades[expected > 0]
+    assert found["BTCUSDT"] == {
+        "n_fills": expected.sum(), "n_trades": len(hit), "pnl": pytest.approx(hit["pnl"].sum(), rel=1e-12),
+    }  # fmt: skip
+    assert found["ETHUSDT"] == {"n_fills": 0, "n_trades": 0, "pnl": 0.0}
+    (warning,) = told[-1].warnings
+    assert warning.startswith(f"BTCUSDT: {expected.sum()} fills of the best trial are in bars in which nothing traded")
+
+
 def test_a_stop_is_read_from_the_features_at_the_bar_of_the_signal(lake: Lake, signals: Manifest) -> None:
     stop = {"kind": "feature", "column": "sma_8", "multiple": 0.001}
     body = request(stop_loss_rate=None, stop_loss=stop, slippage_rate=0.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from services.backtest import job as backtest_job
@@ -90,6 +91,22 @@ def test_the_account_stands_where_a_symbol_would_and_its_books_balance(lake: Lak
     assert luck["random_entries"] is luck["shuffled_trades"] is None
     own = luck["costs"]["total_return"][luck["costs"]["commission_rates"].index(0.001)]
     assert own[luck["costs"]["slippage_rates"].index(0.0005)] == pytest.approx(best["metrics"]["total_return"])
+
+
+def test_fills_in_bars_in_which_nothing_traded_are_counted(lake: Lake) -> None:
+    table = bars_table(400, seed=400)
+    empty = np.r_[np.zeros(200), np.ones(200)]
+    table = table.set_column(table.schema.get_field_index("volume"), "volume", pa.array(empty))
+    features = features_artifact(lake, {"ADAUSDT": bars_table(300, seed=300), "BTCUSDT": table}, SMAS)
+    signals = SignalsJob(lake).run(stage_call("signals", SignalsRequest.model_validate(RULES), features), Report())
+    manifest = made(lake, signals)
+    fills, trades = (frame(lake, manifest, f"{name}/PORTFOLIO.parquet") for name in ("fills", "trades"))
+    until = table["ts_open"].to_numpy()[200]
+    assert (fills["is_untraded"] == ((fills["symbol"] == "BTCUSDT") & (fills["ts"] < until))).all()
+    assert fills["is_untraded"].any()
+    is_early = trades[["entry_bar", "exit_bar"]].lt(200).sum(axis=1)
+    assert (trades["n_untraded"] == np.where(trades["symbol"] == "BTCUSDT", is_early, 0)).all()
+    assert manifest.facts["untraded"]["PORTFOLIO"]["n_fills"] == trades["n_untraded"].sum() > 0
 
 
 def test_the_figures_are_those_that_viz_makes_of_the_curve(lake: Lake) -> None:

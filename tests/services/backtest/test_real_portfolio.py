@@ -27,12 +27,12 @@ def read(archive: zipfile.ZipFile, symbol: str, window: int) -> Symbol:
     with archive.open(f"{symbol}_1d.csv") as file:
         days = pd.read_csv(file)[:-1]
     opened = pd.to_datetime(days["timestamp"]).astype("datetime64[us, UTC]").astype("int64").to_numpy()
-    open_, close = (days[name].to_numpy(float) for name in ("open", "close"))
+    open_, high, low, close = (days[name].to_numpy(float) for name in ("open", "high", "low", "close"))
     before = np.concatenate([np.full(LOOKBACK, np.nan), close[:-LOOKBACK]])
     mask = np.where(close > before, LONG_ENTRY, np.where(close <= before, LONG_EXIT, 0)).astype(np.int8)
     volatility = yearly_volatility(close, opened + DAY_US, window)
     volatility[:window] = np.nan
-    return Symbol(opened, opened + DAY_US, open_, close, mask, volatility)
+    return Symbol(opened, opened + DAY_US, open_, high, low, close, mask, volatility)
 
 
 def test_twenty_real_symbols_equal_the_twin_and_the_page(shared_data: Path) -> None:

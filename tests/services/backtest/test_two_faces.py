@@ -12,7 +12,7 @@ from services.backtest.kernels.types import AT_LIMIT, INSIDE, OPEN, Curve, Outco
 from tests.services.backtest.markets import START_US, Market, run
 from tests.services.backtest.paths import Traded, of_paths, run_traded
 from tickloom.strategy.engine import Engine, Result
-from tickloom.strategy.feed import Bars
+from tickloom.strategy.feed import Bars, Trade
 from tickloom.strategy.rules import (
     BY_FRACTION,
     BY_NOTIONAL,
@@ -137,3 +137,25 @@ def test_c6_five_hundred_random_strategies_fill_alike_with_the_trades_of_the_bar
         assert outcome.n_by_guess == 0
     assert n_opened > n_exits > 50
     assert reasons >= {"stop", "target", "trailing_stop"}
+
+
+def played(bars: Bars, paths: tuple[list[float], ...]) -> tuple[tuple[Trade, ...], ...]:
+    """The trades of each bar, for an engine that plays them."""
+    return tuple(
+        tuple(Trade(int(ts), price, 1.0, 1) for price in path) for ts, path in zip(bars.ts_open, paths, strict=True)
+    )
+
+
+def test_c6_random_strategies_fill_alike_by_trades_whether_bars_are_opened_or_trades_are_played() -> None:
+    """`inside_bar: fills` of the grid is what an engine does that is played every trade: resting limits included."""
+    n_gaps = 0
+    for seed in range(200):
+        rng = np.random.default_rng(20_000 + seed)
+        traded, rules = random_paths(rng, random_market(rng)), random_rules(rng)
+        outcome, _, curve, trades = run_traded(traded, rules, fills=True)
+        bars = bars_of(traded.market)
+        found = followed(traded.market, rules, trades=played(bars, traded.paths))
+        check_alike(found, outcome, curve, trades, f"seed {seed}: {rules}")
+        rested = [(f.bar, f.price) for f in found.fills if f.is_maker]
+        n_gaps += sum(not bars.low[bar] <= price <= bars.high[bar] for bar, price in rested)
+    assert n_gaps > 20  # fills at limits that the price jumped over

@@ -36,7 +36,7 @@ function mark(view) {
   if (view.showTrades) {
     for (let i = 0; i < t.side.length; i++) {
       add(t.entry[i], t.side[i] > 0 ? 0 : 1);
-      if (t.exit[i] !== null) add(t.exit[i], ["stop", "max_drawdown", "max_daily_loss", "margin_call"].includes(t.reason[i]) ? 3 : 2);
+      if (t.exit[i] !== null) add(t.exit[i], ["stop", "liquidation", "max_drawdown", "max_daily_loss", "margin_call"].includes(t.reason[i]) ? 3 : 2);
     }
   }
   const kinds = [

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.backtest.adapters.tables import REASONS
+from services.backtest.domain.inside import Opener
 from services.backtest.kernels.inside import BY_BARS, BY_GUESS, BY_TRADES
 from services.backtest.kernels.types import OPEN, STOP, TARGET, TRAIL
 from tests.services.backtest.kernels.test_engine import flat, market
@@ -162,7 +163,8 @@ def test_where_fills_are_asked_for_a_stop_alone_is_opened_too() -> None:
 def test_a_bar_that_opens_beyond_a_level_needs_no_trades(path: Path) -> None:
     for fills in (False, True):
         trade = traded_bar(path, BOTH, fills=fills)
-        assert (trade["exit_fill"], trade["source"]) == (path[0], BY_BARS)
+        expected = 125.0 if fills and path[0] > 125.0 else path[0]  # a target rested in the book, a stop did not
+        assert (trade["exit_fill"], trade["source"]) == (expected, BY_BARS)
 
 
 @pytest.mark.parametrize(
@@ -215,3 +217,27 @@ def test_a_short_is_the_mirror_of_a_long() -> None:
     for path, reason, fill in (([100, 74, 113], TARGET, 75.0), ([100, 113, 74], STOP, 112.5)):
         _, _, _, trades = run_traded(of_paths(bars, [[100.0], [100.0], path]), BOTH)
         assert (trades.reason[0], trades.exit_fill[0]) == (reason, fill)
+
+
+GAPS = [[100.0], [100.0], [126.0, 130.0]]
+
+
+def test_a_target_that_a_bar_opens_beyond_fills_there_by_bars_and_at_its_price_by_trades() -> None:
+    """It rested at 125, and the first trade of the bar went through it at 126."""
+    bars = market([*ENTERED, (1.0, 1.0, 1.0, 1.0)], [1, 0, 0])
+    for fills, expected in ((False, 126.0), (True, 125.0)):
+        _, _, _, trades = run_traded(of_paths(bars, GAPS), BOTH, fills=fills)
+        assert (trades.reason[0], trades.exit_fill[0]) == (TARGET, expected)
+    _, _, _, alone = Opener(of_paths(bars, GAPS).market.prices(), fills=True).full(changes(bars.signal), BOTH)
+    assert alone.exit_fill[0] == 126.0  # without trades there is nothing to fill by
+
+
+def test_an_entry_that_rested_fills_at_its_limit_by_trades_and_the_trade_can_stop_it_out() -> None:
+    bars = market([*flat(100, 100, 100, 100)], [1, 0, 0, 0])
+    rules = FREE._replace(limit_bars=3, limit_rate=0.05, stop_loss_rate=0.125)
+    for path, fills, fill, left in (
+        ([90.0, 92.0], False, 90.0, None), ([90.0, 92.0], True, 95.0, None), ([80.0, 92.0], True, 95.0, 80.0),
+    ):  # fmt: skip
+        _, _, _, trades = run_traded(of_paths(bars, [[100.0], [100.0], path, [92.0]]), rules, fills=fills)
+        assert (trades.entry_bar[0], trades.entry_fill[0]) == (2, fill)
+        assert left is None or (trades.reason[0], trades.exit_fill[0], trades.exit_bar[0]) == (STOP, left, 2)

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from services.backtest.kernels.portfolio import PortfolioRun
 from services.backtest.kernels.portfolio_types import (
+    BY_LIQUIDATION,
+    BY_MARGIN,
+    BY_SIGNAL,
     GROSS,
     GROSS_AT_FILL,
     HALT_DAILY_LOSS,
@@ -41,7 +44,7 @@ from tickloom.kernel import plain
 from tickloom.strategy.pricing import entry_quantity, sized
 from tickloom.strategy.rules import BY_NOTIONAL, Rules
 
-REASONS = ("signal", "rebalance", "drawdown", "daily_loss", "margin")
+REASONS = ("signal", "rebalance", "drawdown", "daily_loss", "margin", "open", "liquidation")
 LIMITS = {
     WEIGHT: "max_weight", HOLDINGS: "floor_weight", GROSS: "max_gross", NET: "max_net", RESUMED: "resumed",
     GROSS_AT_FILL: "max_gross at the fill", NET_AT_FILL: "max_net at the fill", HALT_DRAWDOWN: "drawdown",
@@ -113,7 +116,9 @@ def test_c1_nothing_at_a_moment_depends_on_a_later_one(
 @given(books, rules_of(), plans())
 def test_m13_a_symbol_that_is_never_traded_changes_nothing(symbols: list[Symbol], rules: Rules, plan: Plan) -> None:
     plan = plan._replace(weighting=plan.weighting % 2)  # a target of volatility is shared by all
-    watched = replace(symbols[0], mask=np.zeros_like(symbols[0].mask), close=symbols[0].close[::-1].copy())
+    one = symbols[0]
+    high, low = np.maximum(one.high, one.close.max()), np.minimum(one.low, one.close.min())
+    watched = replace(one, mask=np.zeros_like(one.mask), close=one.close[::-1].copy(), high=high, low=low)
     alone, together = run(symbols, rules, plan), run([*symbols, watched], rules, plan)
     for name in ("ts", "equity", "cash", "gross", "net", "n_held"):
         assert getattr(together.curve, name).tolist() == getattr(alone.curve, name).tolist(), name
@@ -172,7 +177,7 @@ def test_one_symbol_of_full_weight_is_the_engine_of_one_symbol(market, rules: Ru
     outcome, _, curve, trades = run_single(market, rules)
     ts_open = np.concatenate([[market.ts_close[0]], market.ts_close[:-1]])
     none = np.full(opened.size, np.nan)
-    one = Symbol(ts_open, market.ts_close, opened, market.close, market.signal, none)
+    one = Symbol(ts_open, market.ts_close, opened, market.high, market.low, market.close, market.signal, none)
     found = run([one], rules)
     np.testing.assert_allclose(found.curve.equity, curve.equity, rtol=1e-9)
     assert found.trades.entry_bar.tolist() == trades.entry_bar.tolist()
@@ -265,14 +270,94 @@ def test_a_loss_of_a_day_halts_until_the_next_day() -> None:
     assert limits_of(found) == [HALT_DAILY_LOSS, RESUMED]
 
 
-def test_a_margin_call_closes_everything_for_good() -> None:
-    found = run(
-        [falling([100, 100, 60, 60, 60])],
-        FREE._replace(maintenance_rate=0.25),
-        WHOLE._replace(max_gross=2.0, target=2.0, max_weight=2.0, floor_weight=2.0, max_net=2.0),
-    )
+def borrowed(times: float, target: float | None = None) -> Plan:
+    """An account that is spread over `times` its equity."""
+    return WHOLE._replace(max_gross=times, target=target or times, max_weight=times, floor_weight=times, max_net=times)
+
+
+def test_an_account_of_five_times_its_equity_is_liquidated_within_the_bar_that_falls_that_far() -> None:
+    """100 units from 100 on 2,000: 8,000 borrowed. At p equity is 100 p - 8,000; 5 % of 100 p at 8,000 / 95."""
+    wick = symbol([100] * 5, [100] * 5, [1] * 5, reach={2: 70})
+    found = run([wick], FREE._replace(initial_cash=2_000.0, maintenance_rate=0.05), borrowed(5.0))
+    assert found.fills.reason.tolist() == [BY_SIGNAL, BY_LIQUIDATION]
+    assert found.fills.bar.tolist() == [1, 2]
+    assert found.fills.price[1] == pytest.approx(8_000 / 95)
+    assert found.curve.equity.tolist() == pytest.approx([2_000, 2_000, *[8_000 / 19] * 3])
     assert limits_of(found) == [HALT_MARGIN]
-    assert found.curve.n_held.tolist() == [0, 1, 1, 0, 0]
+    assert found.held_us == 2 * HOUR_US
+
+
+def test_all_symbols_go_to_their_worst_prices_at_once() -> None:
+    """50 long from 100 to 80, 50 short from 100 to 140, on 1,500: after half of the way nothing is left."""
+    long, short = (symbol([100] * 4, [100] * 4, [side] * 4, reach={2: at}) for side, at in ((1, 80.0), (4, 140.0)))
+    found = run([long, short], FREE._replace(initial_cash=1_500.0), borrowed(10.0, 20 / 3))
+    assert found.fills.quantity.tolist() == pytest.approx([50.0] * 4)
+    assert found.fills.price.tolist() == pytest.approx([100.0, 100.0, 90.0, 120.0])
+    assert found.curve.equity[-1] == pytest.approx(0.0, abs=1e-9)
+    alone = run([long, flat([4] * 4)], FREE._replace(initial_cash=1_500.0), borrowed(10.0, 20 / 3))
+    assert limits_of(alone) == []
+
+
+def test_a_gap_beyond_the_margin_is_sold_at_the_open() -> None:
+    gap = symbol([100, 100, 60, 60], [100, 100, 60, 60], [1] * 4)
+    found = run([gap], FREE._replace(maintenance_rate=0.25), borrowed(2.0))
+    assert found.fills.price.tolist() == [100.0, 60.0]
+    assert found.fills.reason.tolist() == [BY_SIGNAL, BY_MARGIN]
+    assert found.curve.n_held.tolist() == [0, 1, 0, 0]
+
+
+def test_a_liquidation_leaves_symbols_without_a_bar_then_to_be_sold_at_their_next_opens() -> None:
+    fallen = symbol([100] * 5, [100] * 5, [1] * 5, reach={2: 2})
+    rare = symbol([100, 100, 90], [100, 100, 90], [1] * 3, hours=[1, 2, 5])
+    found = run([fallen, rare], FREE._replace(maintenance_rate=0.05), borrowed(2.0))
+    assert [REASONS[why] for why in found.fills.reason] == ["signal", "signal", "liquidation", "margin"]
+    assert found.fills.symbol.tolist() == [0, 1, 0, 1]
+    assert found.fills.price[-1] == 90.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(books, rules_of(), plans(), st.sampled_from([1.0, 3.0]))
+def test_what_a_liquidation_sells_is_worth_the_maintenance_and_lies_on_the_way_to_the_worst(
+    symbols: list[Symbol], rules: Rules, plan: Plan, times: float
+) -> None:
+    plan = plan._replace(max_gross=times, target=times, max_weight=times, floor_weight=times, max_net=times)
+    rules = rules._replace(slippage_rate=0.0, commission_rate=0.0)
+    found = run(symbols, rules, plan)
+    offset = np.cumsum([0, *(one.close.size for one in symbols)])
+    sold = np.flatnonzero(found.fills.reason == BY_LIQUIDATION)
+    for k in sold.tolist():
+        one, bar = symbols[found.fills.symbol[k]], found.fills.bar[k] - offset[found.fills.symbol[k]]
+        worst = one.low[bar] if found.fills.side[k] < 0 else one.high[bar]
+        assert min(one.open[bar], worst) <= found.fills.price[k] <= max(one.open[bar], worst)
+    calls = found.events.limit == HALT_MARGIN
+    assert calls.sum() <= 1
+    if sold.size:
+        near = 1e-9 * max(1.0, np.abs(found.curve.equity).max())
+        assert found.events.found[calls][0] == pytest.approx(found.events.allowed[calls][0], abs=near)
+
+
+@settings(max_examples=200, deadline=None)
+@given(markets(masks=(0, 1, 1, 1)), st.sampled_from([2.0, 3.0, 8.0]))
+def test_one_symbol_that_borrows_is_liquidated_where_the_engine_of_one_symbol_liquidates_it(
+    market, leverage: float
+) -> None:
+    # Without costs, for they leave another size to an order of the close than to one of the open.
+    rules = FREE._replace(leverage=leverage, maintenance_rate=0.0573)  # no price of an eighth is right at the margin
+    opened = np.concatenate([market.open[:1], market.close[:-1]])
+    high, low = np.maximum(market.high, opened), np.minimum(market.low, opened)
+    market = replace(market, open=opened, high=high, low=low)
+    _, _, curve, trades = run_single(market, rules)
+    ts_open = np.concatenate([[market.ts_close[0]], market.ts_close[:-1]])
+    none = np.full(opened.size, np.nan)
+    one = Symbol(ts_open, market.ts_close, opened, high, low, market.close, market.signal, none)
+    found = run([one], rules, borrowed(leverage))
+    if not trades.side.size:
+        assert found.trades.pnl.size == 0
+        return
+    last = market.close.size if trades.exit_bar[0] < 0 else trades.exit_bar[0] + 1
+    np.testing.assert_allclose(found.curve.equity[:last], curve.equity[:last], rtol=1e-7, atol=1e-6)
+    assert found.trades.exit_bar.tolist() == trades.exit_bar[:1].tolist()
+    np.testing.assert_allclose(found.trades.exit_fill, trades.exit_fill[:1], rtol=1e-9)
 
 
 def test_a_gap_at_the_open_takes_all_orders_back_by_the_same_part() -> None:

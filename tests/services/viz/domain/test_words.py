@@ -84,6 +84,7 @@ def test_costs_are_what_lies_between_the_gain_before_them_and_the_result():
         reason=["signal"],
         is_open=np.array([False]),
         inside_bar=["bars"],
+        n_untraded=np.array([0]),
     )
     spent = costs(trades)
     assert spent.slippage == pytest.approx(2 * (1.0 + 1.1))
