@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from math import inf
-from statistics import fmean, stdev
+from math import inf, isnan
+from statistics import fmean, stdev, variance
 
 Panel = Sequence[Sequence[float]]
 """returns[day][trial]."""
@@ -30,6 +30,12 @@ def independent_trials(panel: Panel) -> float:
     rho = fmean(correlation(x, y) for x, y in combinations(columns, 2))
     rho = min(1.0, max(0.0, rho))
     return rho + (1 - rho) * len(columns)
+
+
+def variance_of_ratios(ratios: Sequence[float], n_days: int) -> float:
+    """Return the variance of ratios per day in squared standard errors without skill; 1 of fewer than two."""
+    known = [ratio * (n_days - 1) ** 0.5 for ratio in ratios if not isnan(ratio)]
+    return variance(known) if len(known) > 1 else 1.0
 
 
 def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float]]:

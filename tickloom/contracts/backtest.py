@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from tickloom.contracts.base import Contract, Rate
 from tickloom.contracts.portfolio import Portfolio
 
-VERSION = 6
+VERSION = 7
 
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 

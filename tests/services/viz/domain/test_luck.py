@@ -7,7 +7,9 @@ import pytest
 
 from services.backtest.domain.judgement import curves as lines_of
 from services.backtest.domain.luck import luck as judged
-from services.viz.domain.luck import luck
+from services.viz.domain.luck import luck as section_of
+from tickloom.sharpe import sharpe_ratios
+from tickloom.tries import Tries
 
 COSTS = {
     "commission_rate": 0.001,
@@ -17,6 +19,11 @@ COSTS = {
     "slippage_rates": [0.0, 0.0005, 0.001],
     "total_return": [[0.5, 0.4, 0.3], [0.2, 0.0, -0.7]],
 }
+
+
+def luck(facts: dict, earlier: int | Tries) -> dict:
+    """Return the section; `earlier` trials without skill if they are but a number."""
+    return section_of(facts, Tries.unknown(earlier) if isinstance(earlier, int) else earlier)
 
 
 def record(returns: np.ndarray, best: int = 0, **changes: object) -> dict[str, object]:
@@ -64,6 +71,21 @@ def test_earlier_searches_on_the_same_data_make_the_same_result_less_likely_to_b
     assert deflated(alone) > deflated(after) + 5
     assert values(after)["Trials on these data"] == "20 trials + 100,000 in earlier searches"
     assert "Of 100,020 trials" in after["verdict"]
+
+
+def test_the_best_of_noise_stays_luck_when_it_is_submitted_alone_or_with_near_copies() -> None:
+    random = np.random.default_rng(0)
+    returns = random.normal(0, 0.02, (365, 1000))
+    ratios = sharpe_ratios(returns)
+    tried, best = Tries.of(ratios.tolist(), 365), returns[:, [int(ratios.argmax())]]
+    near = best + random.normal(0, 0.001, (365, 9))
+    chosen = int(sharpe_ratios(near).argmax())
+    for facts in (record(best), record(near, chosen)):
+        for earlier in (tried, Tries.unknown(1000)):
+            section = luck(facts, earlier)
+            assert section["tone"] == "bad"
+            assert float(values(section)["Best by luck alone"]) > 2.5
+            assert float(values(section)["Deflated Sharpe ratio"].split("\N{THIN SPACE}")[0]) < 60
 
 
 def test_a_single_trial_is_judged_without_a_search() -> None:
