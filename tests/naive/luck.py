@@ -1,6 +1,7 @@
 """The statistics of luck again, slow and obvious: lists, loops, and the definitions of the papers."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import combinations
 from math import inf, isnan
 from statistics import fmean, stdev, variance
@@ -69,3 +70,17 @@ def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tup
         chosen.append(ratios.index(max(ratios)))
         outside += [day[chosen[-1]] for day in panel[cuts[k] : cuts[k + 1]]]
     return chosen, outside
+
+
+def moved(
+    opens: Sequence[float], trades: Sequence[tuple[int, int, int, float]], costs: tuple[float, float], cash: float
+) -> float:
+    """Return the cash after trades (entry bar, exit bar, side, share), each of that share of the cash before it."""
+    commission, slippage = (Fraction(rate) for rate in costs)
+    money = Fraction(cash)
+    for entry, leave, side, share in trades:
+        fill = Fraction(opens[entry]) * (1 + int(side) * slippage)
+        quantity = min(Fraction(float(share)), 1 / (1 + commission)) * money / fill
+        out = Fraction(opens[leave]) * (1 - int(side) * slippage)
+        money += quantity * (int(side) * (out - fill) - commission * (fill + out))
+    return float(money)

@@ -150,16 +150,9 @@ def _costs(costs: Facts) -> list[Fields]:
 
 
 def _chance(facts: Facts) -> list[Fields]:
-    rows = []
     random = facts["random_entries"]
-    if random is not None:
-        rows.append(
-            _row(
-                "Random entries as good",
-                _share(random["p_value"]),
-                f"of {random['n_runs']:,} runs with its trades at random times, as long and on the same side",
-            )
-        )
+    meaning = f"of {random['n_runs']:,} runs with its trades at random times, as long, as large and on the same side"
+    rows = [_row("Random entries as good", _share(random["p_value"]), random["reason"] or meaning)]
     for key, label, what in (
         ("bootstrap_of_days", "Return, days drawn anew", "total_return"),
         ("shuffled_trades", "Drawdown, trades shuffled", "max_drawdown"),

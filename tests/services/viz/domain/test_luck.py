@@ -30,7 +30,7 @@ def record(returns: np.ndarray, best: int = 0, **changes: object) -> dict[str, o
     found = judged(returns, best, returns[:, best], 1)
     whole = found.facts | {
         "costs": COSTS,
-        "random_entries": {"p_value": 0.03, "n_runs": 200, "total_return": [0.0] * 5},
+        "random_entries": {"p_value": 0.03, "reason": "", "n_runs": 200, "total_return": [0.0] * 5},
         "curves": lines_of(returns[:, best], found.anchored, found.rolling),
     }
     return json.loads(json.dumps(whole | changes))
@@ -109,10 +109,12 @@ def test_a_best_trial_that_loses_is_not_called_lucky() -> None:
 
 
 def test_nothing_measured_is_nothing_believed() -> None:
-    section = luck(record(np.zeros((100, 4)), random_entries=None, costs=COSTS | {"break_even": None}), 0)
+    none = {"p_value": None, "reason": "there is no trade to move", "n_runs": 0, "total_return": None}
+    section = luck(record(np.zeros((100, 4)), random_entries=none, costs=COSTS | {"break_even": None}), 0)
     assert section["verdict"].startswith("There are too few days")
     assert values(section)["Break-even cost"] == values(section)["Deflated Sharpe ratio"] == "n/a"
-    assert "Random entries as good" not in values(section)
+    assert values(section)["Random entries as good"] == "n/a"
+    assert "there is no trade to move" in [row["meaning"] for row in section["rows"]]
 
 
 def test_a_probability_is_never_shown_as_certain() -> None:
