@@ -39,8 +39,8 @@ def variance_of_ratios(ratios: Sequence[float], n_days: int) -> float:
     return variance(known) if len(known) > 1 else 1.0
 
 
-def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float]]:
-    """Return (Sharpe in sample, out of sample, relative rank) of the trial chosen on each half of the blocks."""
+def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float, bool]]:
+    """Return (Sharpe in sample, out, relative rank, whether others equal it) of the trial chosen on each half."""
     length = len(panel) // n_blocks
     days = panel[len(panel) - length * n_blocks :]
     blocks = [days[k * length : (k + 1) * length] for k in range(n_blocks)]
@@ -53,8 +53,18 @@ def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, floa
         chosen = ins.index(max(ins))
         below = sum(value < outs[chosen] for value in outs)
         equal = sum(value == outs[chosen] for value in outs)
-        results.append((ins[chosen], outs[chosen], (below + (equal + 1) / 2) / (len(outs) + 1)))
+        results.append((ins[chosen], outs[chosen], (below + (equal + 1) / 2) / (len(outs) + 1), equal > 1))
     return results
+
+
+def probability_of_overfitting(panel: Panel, n_blocks: int) -> float | None:
+    """Return how often the chosen trial is in the lower half, half a time where it shares the middle with others."""
+    if n_blocks < 4 or all(value == day[0] for day in panel for value in day):
+        return None
+    times = [
+        0.5 if tied and rank == 0.5 else float(rank <= 0.5) for _, _, rank, tied in cross_validate(panel, n_blocks)
+    ]
+    return fmean(times)
 
 
 def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tuple[list[int], list[float]]:

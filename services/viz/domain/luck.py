@@ -116,7 +116,7 @@ def _record(facts: Facts) -> list[Fields]:
 
 def _overfitting(found: Facts | None) -> list[Fields]:
     if found is None:
-        return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials and 16 days")]
+        return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials that differ, and 16 days")]
     return [
         _row(
             "Probability of overfitting",
