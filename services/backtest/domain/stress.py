@@ -55,7 +55,7 @@ def total_return(run: Run, signal: Signal, rules: Rules) -> float:
 def cost_surface(run: Run, signal: Signal, rules: Rules) -> CostSurface:
     """Return the total return at commissions and slippages around those that were asked for.
 
-    The maker's commission keeps its proportion to the taker's; an impact model stays as it is.
+    The maker's commission is as in `at_costs`; an impact model stays as it is.
     """
     return surface_of(lambda costs: total_return(run, signal, costs), rules)
 
@@ -71,11 +71,17 @@ def surface_of(returned: Callable[[Rules], float], rules: Rules) -> CostSurface:
 
 
 def at_costs(rules: Rules, commission_rate: float, slippage_rate: float) -> Rules:
-    """Return the rules at other costs."""
-    part = commission_rate / rules.commission_rate if rules.commission_rate else 1.0
-    return rules._replace(
-        commission_rate=commission_rate, maker_rate=rules.maker_rate * part, slippage_rate=slippage_rate
-    )
+    """Return the rules at other costs.
+
+    Makers keep their proportion to takers. Where takers pay nothing there is none: makers that pay nothing either then
+    pay what takers do, as without a `maker_rate` of their own, and those that pay keep their rate.
+    """
+    maker_rate = rules.maker_rate
+    if rules.commission_rate > 0.0:
+        maker_rate *= commission_rate / rules.commission_rate
+    elif maker_rate == 0.0:
+        maker_rate = commission_rate
+    return rules._replace(commission_rate=commission_rate, maker_rate=maker_rate, slippage_rate=slippage_rate)
 
 
 def break_even_cost(run: Run, signal: Signal, rules: Rules) -> float | None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.backtest.domain.stress import (
     RANDOM_RUNS,
+    at_costs,
     at_the_market,
     break_even_cost,
     cost_surface,
@@ -54,6 +55,26 @@ def test_the_surface_holds_the_trials_own_costs_and_falls_with_each_cost() -> No
     assert own == total_return(partial(run_summary, prices), signal, rules)
     assert (np.diff(table, axis=0) < 0).all()
     assert (np.diff(table, axis=1) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("commission", "maker", "expected"),
+    [(0.0, 0.0, 0.002), (0.001, 0.0005, 0.001), (0.001, 0.0, 0.0), (0.001, 0.001, 0.002), (0.0, 0.0003, 0.0003)],
+)
+def test_makers_keep_their_part_of_the_commission_and_pay_all_of_it_where_nobody_paid(
+    commission: float, maker: float, expected: float
+) -> None:
+    rules = at_costs(RULES._replace(commission_rate=commission, maker_rate=maker), 0.002, 0.0001)
+    assert (rules.commission_rate, rules.maker_rate, rules.slippage_rate) == (0.002, pytest.approx(expected), 0.0001)
+
+
+def test_from_a_run_without_costs_targets_and_limits_are_charged_on_the_surface_too() -> None:
+    prices = trending()
+    free = Rules(10_000.0, 1.0, 0.0, 0.0, 0.0, take_profit_rate=0.004, limit_rate=0.001, limit_bars=3)
+    run, signal = partial(run_summary, prices), now_and_then(prices.close.size)
+    surface = cost_surface(run, signal, free)
+    at = surface.total_return[surface.commission_rates.index(0.001)][surface.slippage_rates.index(0.0)]
+    assert at == total_return(run, signal, free._replace(commission_rate=0.001, maker_rate=0.001))
 
 
 def test_at_the_break_even_cost_nothing_is_gained_and_nothing_lost() -> None:
