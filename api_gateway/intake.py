@@ -14,7 +14,7 @@ from tickloom.contracts.base import Contract
 from tickloom.contracts.download import DownloadRequest, SourceFile
 from tickloom.contracts.signals import InstalledStrategy, SignalsRequest
 from tickloom.contracts.stages import VERSIONS, stage_before
-from tickloom.contracts.viz import VizRequest
+from tickloom.contracts.viz import Ratios, VizRequest
 from tickloom.errors import InvalidRequest, UnknownArtifact
 from tickloom.identity import artifact_id, digest, sha256_file
 from tickloom.lake import open_lake
@@ -23,6 +23,7 @@ from tickloom.ledger.runs import PlannedStage, Submission
 from tickloom.ledger.trials import Searched, earlier_trials, requests_above, searches_of
 from tickloom.settings import settings
 from tickloom.strategy.installed import find
+from tickloom.tries import Tries
 
 
 def pipeline(request: PipelineRequest, *, check: bool, idempotency_key: str | None) -> Submission:
@@ -63,13 +64,19 @@ def _plan(
         body = request.canonical()
         if isinstance(request, VizRequest):
             assert input_artifact is not None
-            count = earlier_trials(ledger_url(), input_artifact, searches_of(above))
-            body = request.model_copy(update={"earlier_trials": count}).canonical()
+            body = _told(request, earlier_trials(ledger_url(), input_artifact, searches_of(above))).canonical()
         made = artifact_id(stage, VERSIONS[stage], body, [input_artifact] if input_artifact else [])
         stages.append(PlannedStage(stage, body, made, input_artifact))
         above[stage] = body
         input_artifact = made
     return stages, searches_of(above) if "backtest" in (planned.stage for planned in stages) else []
+
+
+def _told(request: VizRequest, earlier: Mapping[str, Tries]) -> VizRequest:
+    """Return the request with what other searches have tried, whatever the client says of it."""
+    counts = {symbol: tries.n for symbol, tries in earlier.items()}
+    ratios = {s: Ratios(n=tries.n_measured, total=tries.total, squares=tries.squares) for s, tries in earlier.items()}
+    return request.model_copy(update={"earlier_trials": counts, "earlier_ratios": ratios})
 
 
 def forget_lost(submission: Submission) -> None:

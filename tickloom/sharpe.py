@@ -4,8 +4,8 @@ All ratios here are per observation, not per year, of returns (n_days,). Kurtosi
 
 Source: Bailey and López de Prado (2012), The Sharpe Ratio Efficient Frontier, sections 3 and 4 (PSR, MinTRL); Bailey
 and López de Prado (2014), The Deflated Sharpe Ratio, equations 1, 2 and appendix A.3 (expected maximum, DSR,
-independent trials). Standard deviations are of the sample (n - 1), as everywhere in Tickloom; the papers leave that
-open.
+independent trials); where we depart from it, `luck_alone` says. Standard deviations are of the sample (n - 1), as
+everywhere in Tickloom; the papers leave that open.
 """
 
 import math
@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from tickloom.kernel import F64
+from tickloom.tries import Tries
 
 EULER: Final = 0.5772156649015329
 NORMAL: Final = NormalDist()
@@ -85,6 +86,19 @@ def expected_maximum_sharpe(n_trials: float, variance: float) -> float:
 def deflated_sharpe_ratio(sample: Moments, n_trials: float, variance: float) -> float | None:
     """Return the probability that the best of a search has skill: its PSR against the luck of so many trials."""
     return probabilistic_sharpe_ratio(sample, expected_maximum_sharpe(n_trials, variance))
+
+
+def luck_alone(own: Tries, earlier: Tries, n_days: int) -> float:
+    """Return the Sharpe ratio to expect of the best of a search and of those before it, on n_days, without any skill.
+
+    Every trial counts, however alike: alike trials have alike ratios, which the variance over them says already. With
+    fewer trials for their likeness (as `independent_trials` has it) it would be said twice, and noise be called skill
+    too often. The luck of all is never below that of a part: many copies of one trial do not water it down.
+    """
+    if n_days < 2:
+        return 0.0
+    parts = (own, earlier, Tries.together((own, earlier)))
+    return max(expected_maximum_sharpe(part.n, part.variance) for part in parts) / math.sqrt(n_days - 1)
 
 
 def sharpe_ratios(returns: F64) -> F64:

@@ -146,6 +146,8 @@ class BacktestJob:
         parts = work.best_runs(best)
         files += [entry for part in parts for entry in part.files]
         facts = _facts(request, best, combos) | work.inside_bar(trials, best) | _untraded(parts)
+        # The ledger keeps them: the next search on the same data is measured against these trials too.
+        facts["tries"] = {part.facts["symbol"]: part.facts["tries"] for part in parts if "tries" in part.facts}
         text = json.dumps(facts, indent=2, allow_nan=False, ensure_ascii=False)
         files.append(lake.add_bytes("results.json", text.encode()))
         return lake.put_manifest(

@@ -178,7 +178,7 @@ def run_luck(
         lake.add_table(f"returns/{symbol}.parquet", together, facts={"symbol": symbol}),
         lake.add_bytes(f"luck/{symbol}.json", text.encode()),
     )
-    return lake.put_part(STAGE, key, Part(files=files))
+    return lake.put_part(STAGE, key, Part(files=files, facts={"symbol": symbol, "tries": facts["tries"]}))
 
 
 def run_account_batch(
@@ -256,4 +256,4 @@ def run_account_luck(
         lake.add_table(f"returns/{PORTFOLIO}.parquet", together, facts={"symbol": PORTFOLIO}),
         lake.add_bytes(f"luck/{PORTFOLIO}.json", text.encode()),
     )
-    return lake.put_part(STAGE, key, Part(files=files))
+    return lake.put_part(STAGE, key, Part(files=files, facts={"symbol": PORTFOLIO, "tries": facts["tries"]}))

@@ -35,7 +35,7 @@ class VizJob:
             return found
         links = inputs.chain(lake, lake.manifest(call.inputs[0]))
         symbols = self._read(lake, links, report)
-        run = replace(inputs.read_run(lake, links, symbols, request.earlier_trials), probe=request.probe)
+        run = replace(inputs.read_run(lake, links, symbols, request.earlier()), probe=request.probe)
         files = self._draw(lake, run, request, call.artifact_id, report)
         title = sheet.title(run, request.title)
         return lake.put_manifest(

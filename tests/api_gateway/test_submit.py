@@ -7,9 +7,13 @@ import httpx
 import pytest
 import respx
 
+from tickloom.contracts.artifact import Manifest
+from tickloom.contracts.viz import VizRequest
 from tickloom.identity import digest
-from tickloom.ledger import leases, ledger_url, runs
+from tickloom.ledger import leases, ledger_url, runs, transaction
+from tickloom.ledger.trials import measured
 from tickloom.settings import settings
+from tickloom.tries import Tries
 
 DOWNLOAD = {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03"}
 BARS = {"spec": {"kind": "dollar", "threshold": 1000000}}
@@ -399,6 +403,22 @@ def test_a_client_cannot_talk_its_earlier_trials_away(gateway):
     pinned(gateway, PIPELINE)
     other = PIPELINE | {"backtest": {"stop_loss_rate": 0.03}, "viz": {"earlier_trials": {"BTCUSDT": 0}}}
     assert pinned(gateway, other)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
+
+
+def test_a_report_is_told_how_far_apart_the_ratios_of_those_trials_came_out_whatever_its_client_says(gateway):
+    task, _ = pinned(gateway, PIPELINE)
+    backtest = next(stage for stage in runs.read(ledger_url(), task)[1] if stage.stage == "backtest")
+    tries = Tries.of([0.25], 17)
+    facts = {"tries": {"BTCUSDT": vars(tries)}}
+    made = Manifest(id=backtest.artifact_id, stage="backtest", version=1, request={}, inputs=(), files=(), facts=facts)
+    with transaction(ledger_url()) as session:
+        measured(session, made)
+    claim = {"earlier_ratios": {"BTCUSDT": {"n": 1000, "total": 0.0, "squares": 0.0}}}
+    other, _ = pinned(gateway, PIPELINE | {"backtest": {"stop_loss_rate": 0.03}, "viz": claim})
+    asked = runs.read(ledger_url(), other)[1][-1].request
+    assert asked["earlier_ratios"]["BTCUSDT"] == {"n": 1, "total": 1.0, "squares": 1.0}
+    assert asked["earlier_ratios"]["ETHUSDT"] == {"n": 1, "total": 0.0, "squares": 1.0}  # not finished: like luck
+    assert VizRequest.model_validate(asked).earlier()["BTCUSDT"] == tries
 
 
 def test_stages_submitted_one_by_one_count_like_a_pipeline(gateway):

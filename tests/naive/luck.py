@@ -1,9 +1,10 @@
 """The statistics of luck again, slow and obvious: lists, loops, and the definitions of the papers."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import combinations
-from math import inf
-from statistics import fmean, stdev
+from math import inf, isnan
+from statistics import fmean, stdev, variance
 
 Panel = Sequence[Sequence[float]]
 """returns[day][trial]."""
@@ -32,8 +33,14 @@ def independent_trials(panel: Panel) -> float:
     return rho + (1 - rho) * len(columns)
 
 
-def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float]]:
-    """Return (Sharpe in sample, out of sample, relative rank) of the trial chosen on each half of the blocks."""
+def variance_of_ratios(ratios: Sequence[float], n_days: int) -> float:
+    """Return the variance of ratios per day in squared standard errors without skill; 1 of fewer than two."""
+    known = [ratio * (n_days - 1) ** 0.5 for ratio in ratios if not isnan(ratio)]
+    return variance(known) if len(known) > 1 else 1.0
+
+
+def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, float, bool]]:
+    """Return (Sharpe in sample, out, relative rank, whether others equal it) of the trial chosen on each half."""
     length = len(panel) // n_blocks
     days = panel[len(panel) - length * n_blocks :]
     blocks = [days[k * length : (k + 1) * length] for k in range(n_blocks)]
@@ -46,8 +53,18 @@ def cross_validate(panel: Panel, n_blocks: int) -> list[tuple[float, float, floa
         chosen = ins.index(max(ins))
         below = sum(value < outs[chosen] for value in outs)
         equal = sum(value == outs[chosen] for value in outs)
-        results.append((ins[chosen], outs[chosen], (below + (equal + 1) / 2) / (len(outs) + 1)))
+        results.append((ins[chosen], outs[chosen], (below + (equal + 1) / 2) / (len(outs) + 1), equal > 1))
     return results
+
+
+def probability_of_overfitting(panel: Panel, n_blocks: int) -> float | None:
+    """Return how often the chosen trial is in the lower half, half a time where it shares the middle with others."""
+    if n_blocks < 4 or all(value == day[0] for day in panel for value in day):
+        return None
+    times = [
+        0.5 if tied and rank == 0.5 else float(rank <= 0.5) for _, _, rank, tied in cross_validate(panel, n_blocks)
+    ]
+    return fmean(times)
 
 
 def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tuple[list[int], list[float]]:
@@ -63,3 +80,17 @@ def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tup
         chosen.append(ratios.index(max(ratios)))
         outside += [day[chosen[-1]] for day in panel[cuts[k] : cuts[k + 1]]]
     return chosen, outside
+
+
+def moved(
+    opens: Sequence[float], trades: Sequence[tuple[int, int, int, float]], costs: tuple[float, float], cash: float
+) -> float:
+    """Return the cash after trades (entry bar, exit bar, side, share), each of that share of the cash before it."""
+    commission, slippage = (Fraction(rate) for rate in costs)
+    money = Fraction(cash)
+    for entry, leave, side, share in trades:
+        fill = Fraction(opens[entry]) * (1 + int(side) * slippage)
+        quantity = min(Fraction(float(share)), 1 / (1 + commission)) * money / fill
+        out = Fraction(opens[leave]) * (1 - int(side) * slippage)
+        money += quantity * (int(side) * (out - fill) - commission * (fill + out))
+    return float(money)

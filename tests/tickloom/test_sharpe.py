@@ -14,12 +14,14 @@ from tickloom.sharpe import (
     deflated_sharpe_ratio,
     expected_maximum_sharpe,
     independent_trials,
+    luck_alone,
     mean_correlation,
     minimum_track_record_length,
     moments,
     probabilistic_sharpe_ratio,
     sharpe_ratios,
 )
+from tickloom.tries import Tries
 
 PAPER = Moments(1250, 2.5 / math.sqrt(250), -3.0, 10.0)
 """Bailey and López de Prado (2014), A numerical example: five years of days, a yearly Sharpe ratio of 2.5."""
@@ -114,6 +116,70 @@ def test_the_luck_of_a_real_search_is_what_the_formula_expects() -> None:
     random = np.random.default_rng(5)
     best = [sharpe_ratios(random.normal(0, 0.01, (250, 50))).max() for _ in range(400)]
     assert np.mean(best) == pytest.approx(expected_maximum_sharpe(50, 1 / 250), rel=0.02)
+
+
+def best_of(returns: np.ndarray, earlier: Tries) -> tuple[float, Tries, int]:
+    """Return the deflated ratio of the best trial, the tries of its search, and its column."""
+    ratios = sharpe_ratios(returns)
+    tries, best = Tries.of(ratios.tolist(), len(returns)), int(ratios.argmax())
+    sample = moments(returns[:, best])
+    assert sample is not None
+    deflated = probabilistic_sharpe_ratio(sample, luck_alone(tries, earlier, len(returns)))
+    assert deflated is not None
+    return deflated, tries, best
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 8, 64])
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 0.97])
+def test_noise_is_called_skill_in_one_search_of_twenty_at_most_however_alike_its_trials(
+    n_trials: int, correlation: float
+) -> None:
+    random, n_found = np.random.default_rng(4), 0
+    for _ in range(600):
+        common, own = random.normal(0, 0.01, (200, 1)), random.normal(0, 0.01, (200, n_trials))
+        found, _, _ = best_of(common * correlation**0.5 + own * (1 - correlation) ** 0.5, Tries())
+        n_found += found >= 0.95
+    assert n_found / 600 < 0.05 + 2 * (0.05 * 0.95 / 600) ** 0.5
+
+
+def test_the_best_of_noise_sent_in_again_alone_or_varied_is_not_called_skill() -> None:
+    random, n_found = np.random.default_rng(8), 0
+    for _ in range(200):
+        returns = random.normal(0, 0.01, (200, 100))
+        _, tries, best = best_of(returns, Tries())
+        again = returns[:, [best]]
+        n_found += best_of(again, tries)[0] >= 0.95
+        n_found += best_of(again + random.normal(0, 0.0005, (200, 9)), tries)[0] >= 0.95
+    assert n_found <= 0.05 * 400
+
+
+def test_copies_of_one_trial_do_not_water_down_the_luck_of_the_others() -> None:
+    noise = Tries.of(np.random.default_rng(3).normal(0, 0.1, 1000).tolist(), 101)
+    copies = Tries.of([0.0] * 100_000, 101)
+    alone = luck_alone(noise, Tries(), 101)
+    assert luck_alone(noise, copies, 101) >= alone
+    assert luck_alone(copies, noise, 101) >= alone
+
+
+def test_searches_over_records_of_any_length_are_added_up_in_standard_errors() -> None:
+    random = np.random.default_rng(6)
+    short = Tries.of(random.normal(0, 1 / 30**0.5, 4000).tolist(), 31)
+    long = Tries.of(random.normal(0, 1 / 1000**0.5, 4000).tolist(), 1001)
+    together = Tries.together((short, long))
+    assert together == Tries.together((long, short))
+    assert together.variance == pytest.approx(1.0, abs=0.06)
+    assert luck_alone(long, short, 1001) == pytest.approx(expected_maximum_sharpe(8000, 1 / 1000), rel=0.04)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-1, 1) | st.just(math.nan), max_size=12), st.integers(0, 12))
+def test_tries_equal_the_slow_twin_wherever_they_are_cut(ratios: list[float], cut: int) -> None:
+    whole = Tries.of(ratios, 50)
+    parts = Tries.together((Tries.of(ratios[:cut], 50), Tries.of(ratios[cut:], 50)))
+    assert (whole.n, whole.n_measured) == (parts.n, parts.n_measured) == (len(ratios), sum(r == r for r in ratios))
+    expected = naive.variance_of_ratios(ratios, 50)
+    assert whole.variance == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert parts.variance == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=100, deadline=None)

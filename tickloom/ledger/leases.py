@@ -14,7 +14,7 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.events import Progress
 from tickloom.errors import Problem, Unavailable
 from tickloom.identity import digest
-from tickloom.ledger import editions, runs
+from tickloom.ledger import editions, runs, trials
 from tickloom.ledger.database import now_us, transaction
 from tickloom.ledger.models import ACTIVE, FAILURE, PENDING, RETRY, STARTED, SUCCESS, Artifact, Outbox, Run, Stage
 
@@ -102,7 +102,11 @@ def renew(url: str, lease: Lease, lease_s: float, progress: Progress | None) -> 
     now = now_us()
     values: dict[str, Any] = {"lease_until": now + int(lease_s * 1e6), "updated": now}
     with transaction(url) as session:
-        return _held(session, _mine(lease).values(values | _columns(progress)))
+        if not _held(session, _mine(lease).values(values | _columns(progress))):
+            return False
+        if progress is not None:
+            trials.seen(session, lease.artifact_id, progress)
+        return True
 
 
 def _columns(progress: Progress | None) -> dict[str, Any]:
@@ -135,6 +139,7 @@ def commit(url: str, lease: Lease, manifest: Manifest, progress: Progress | None
             )
             session.flush()
             editions.committed(session, manifest, sha256)
+        trials.measured(session, manifest)
         waiting = Stage.state.in_((PENDING, RETRY))
         row = session.get(Stage, (lease.run_id, lease.stage), populate_existing=True)
         assert row is not None

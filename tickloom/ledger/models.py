@@ -157,6 +157,12 @@ class Search(Base):
     first_day: Mapped[str] = mapped_column(String(10))
     last_day: Mapped[str] = mapped_column(String(10))
     n_trials: Mapped[int]
+    n_seen: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The most trials of all its symbols together that were ever reported as finished, whatever became of the run."""
+    n_measured: Mapped[int | None]
+    """Trials with a Sharpe ratio; this and the sums of the ratios are null until its artifact is committed."""
+    ratio_total: Mapped[float | None]
+    ratio_squares: Mapped[float | None]
 
 
 class Outbox(Base):

@@ -1,20 +1,26 @@
 """Every trial ever run against the same data counts: whoever searches long enough finds something by luck alone.
 
-A search is one backtest of one symbol: its parameter sets are its trials. It is recorded when it is accepted, counts
-while it runs and once it has succeeded, and is forgotten when it failed or was cancelled before anybody saw a result.
+A search is one backtest of one symbol: its parameter sets are its trials. It is recorded when it is accepted, and
+counts while it runs and once it has succeeded. Of one that failed or was cancelled those trials count that were
+reported as finished, for the best of them was shown. How far apart its Sharpe ratios came out is written down with its
+artifact, so that the next search cannot make its luck small by being small.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
+from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.download import DownloadRequest
+from tickloom.contracts.events import Progress
+from tickloom.contracts.portfolio import PORTFOLIO
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.ledger.database import transaction
 from tickloom.ledger.models import ACTIVE, SUCCESS, Search, Stage
+from tickloom.tries import Tries
 
 
 @dataclass(frozen=True)
@@ -84,22 +90,51 @@ def record(session: Session, backtest: str, searches: Sequence[Searched]) -> Non
     session.add_all(Search(artifact_id=backtest, **vars(one)) for one in searches)
 
 
-def earlier_trials(url: str, backtest: str, searches: Sequence[Searched]) -> dict[str, int]:
-    """Return by symbol how many trials other backtests than this one have run on days that its search is of."""
-    alive = exists().where(Stage.artifact_id == Search.artifact_id, Stage.state.in_((SUCCESS, *ACTIVE)))
-    counts = {}
-    with transaction(url) as session:
+def seen(session: Session, backtest: str, progress: Progress) -> None:
+    """Write down how many trials of a running backtest are finished: from now on somebody may have seen the best."""
+    if progress.trials is not None:
+        done = progress.trials.done
+        mine = update(Search).where(Search.artifact_id == backtest, Search.n_seen < done)
+        session.execute(mine.values(n_seen=done), execution_options={"synchronize_session": False})
+
+
+def measured(session: Session, manifest: Manifest) -> None:
+    """Write down how far apart the Sharpe ratios of a finished backtest came out, as its manifest says."""
+    ratios = manifest.facts.get("tries", {})
+    for row in session.scalars(select(Search).where(Search.artifact_id == manifest.id)):
+        # An account of many symbols has one ratio a trial, and searched each of them.
+        if found := ratios.get(row.symbol) or ratios.get(PORTFOLIO):
+            tries = Tries(**found)
+            row.n_measured, row.ratio_total, row.ratio_squares = tries.n_measured, tries.total, tries.squares
+    session.flush()
+
+
+def earlier_trials(url: str, backtest: str, searches: Sequence[Searched]) -> dict[str, Tries]:
+    """Return by symbol the trials that other backtests than this one have run on days that its search is of."""
+    found = {}
+    with transaction(url, write=False) as session:
         for one in searches:
-            count = session.scalar(
-                select(func.coalesce(func.sum(Search.n_trials), 0)).where(
-                    Search.data == one.data,
-                    Search.symbol == one.symbol,
-                    Search.first_day <= one.last_day,
-                    Search.last_day >= one.first_day,
-                    Search.artifact_id != backtest,
-                    alive,
-                )
-            )
-            if count:
-                counts[one.symbol] = int(count)
-    return counts
+            tries = Tries.together(_tries(row, is_alive) for row, is_alive in _others(session, backtest, one))
+            if tries.n:
+                found[one.symbol] = tries
+    return found
+
+
+def _others(session: Session, backtest: str, one: Searched) -> list[tuple[Search, bool]]:
+    """Return the searches of other backtests on the same data, and whether each runs, waits or has succeeded."""
+    alive = exists().where(Stage.artifact_id == Search.artifact_id, Stage.state.in_((SUCCESS, *ACTIVE)))
+    query = select(Search, alive).where(
+        Search.data == one.data,
+        Search.symbol == one.symbol,
+        Search.first_day <= one.last_day,
+        Search.last_day >= one.first_day,
+        Search.artifact_id != backtest,
+    )
+    return [(row, is_alive) for row, is_alive in session.execute(query)]
+
+
+def _tries(row: Search, is_alive: bool) -> Tries:
+    """Return what a search counts for. Which symbol's trials were seen is not known, so as many as may be."""
+    if row.n_measured is None or row.ratio_total is None or row.ratio_squares is None:
+        return Tries.unknown(row.n_trials if is_alive else min(row.n_trials, row.n_seen))
+    return Tries(row.n_trials, row.n_measured, row.ratio_total, row.ratio_squares)

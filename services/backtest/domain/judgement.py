@@ -7,7 +7,6 @@ import numpy as np
 from services.backtest.domain.luck import Luck, luck
 from services.backtest.domain.resampling import QUANTILES
 from services.backtest.domain.stress import (
-    RANDOM_RUNS,
     CostSurface,
     RandomEntries,
     Run,
@@ -49,7 +48,7 @@ def judge(
 
 
 def record(
-    found: Luck, rules: Rules, surface: CostSurface, even: float | None, random: RandomEntries | None, returns: F64
+    found: Luck, rules: Rules, surface: CostSurface, even: float | None, random: RandomEntries, returns: F64
 ) -> dict[str, Any]:
     """Return the record as JSON values; `returns` are the best trial's, (n_days,)."""
     return found.facts | {
@@ -61,12 +60,13 @@ def record(
             "slippage_rates": surface.slippage_rates,
             "total_return": surface.total_return,
         },
-        "random_entries": None
-        if random is None
-        else {
+        "random_entries": {
             "p_value": random.p_value,
-            "n_runs": RANDOM_RUNS,
-            "total_return": [float(value) for value in np.quantile(random.total_return, QUANTILES)],
+            "reason": random.reason,
+            "n_runs": len(random.total_return),
+            "total_return": [float(value) for value in np.quantile(random.total_return, QUANTILES)]
+            if random.total_return
+            else None,
         },
         "curves": curves(returns, found.anchored, found.rolling),
     }

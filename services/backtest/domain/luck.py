@@ -15,15 +15,15 @@ from services.backtest.domain.resampling import QUANTILES, Bands, bootstrapped, 
 from services.backtest.domain.walk_forward import WalkForward, walk_forward
 from tickloom.kernel import F64
 from tickloom.sharpe import (
-    deflated_sharpe_ratio,
-    expected_maximum_sharpe,
     independent_trials,
+    luck_alone,
     mean_correlation,
     minimum_track_record_length,
     moments,
     probabilistic_sharpe_ratio,
     sharpe_ratios,
 )
+from tickloom.tries import Tries
 
 A_YEAR: Final = math.sqrt(DAYS_A_YEAR)
 
@@ -56,25 +56,24 @@ def luck(returns: F64, best: int, trades: F64, seed: int) -> Luck:
     """
     ratios = sharpe_ratios(returns) if len(returns) > 1 else np.full(returns.shape[1], np.nan)
     measured = ~np.isnan(ratios)
-    variance = float(ratios[measured].var(ddof=1)) if measured.sum() > 1 else 0.0
+    tries = Tries.of(ratios.tolist(), len(returns))
     correlation = mean_correlation(returns[:, measured])
-    n_effective = independent_trials(returns.shape[1], correlation)
     sample = moments(returns[:, best])
-    expected = expected_maximum_sharpe(n_effective, variance)
+    expected = luck_alone(tries, Tries(), len(returns))
     anchored, rolling = walk_forward(returns, True), walk_forward(returns, False)
     found = overfitting(returns)
     facts: dict[str, Any] = {
         "n_days": len(returns),
-        "n_trials": returns.shape[1],
-        "n_measured": int(measured.sum()),
+        "n_trials": tries.n,
+        "n_measured": tries.n_measured,
+        "tries": asdict(tries),
         "mean_correlation": correlation,
-        "independent_trials": n_effective,
-        "sharpe_variance": variance,
+        "independent_trials": independent_trials(tries.n, correlation),
         "expected_maximum_sharpe": expected * A_YEAR,
         "sample": None if sample is None else asdict(sample),
         "probabilistic_sharpe_ratio": sample and probabilistic_sharpe_ratio(sample),
         "minimum_track_record_days": sample and minimum_track_record_length(sample),
-        "deflated_sharpe_ratio": sample and deflated_sharpe_ratio(sample, n_effective, variance),
+        "deflated_sharpe_ratio": sample and probabilistic_sharpe_ratio(sample, expected),
         "overfitting": None if found is None else asdict(found),
         "walk_forward": _walks(anchored, rolling),
         "quantiles": QUANTILES,

@@ -24,7 +24,8 @@ SHORTEST: Final = 4
 class Overfitting:
     """What became out of sample of the trials that were best in sample.
 
-    probability   PBO: how often the chosen trial came out in the lower half of all trials
+    probability   PBO: how often the chosen trial came out in the lower half of all trials, the middle included as in
+                  the paper; where it is in the middle because others equal it, that is half a time
     loss          how often it lost money out of sample
     slope         of its Sharpe ratio out of sample over that in sample; None when the latter never varies
     n_blocks, n_halves  how it was measured
@@ -38,15 +39,19 @@ class Overfitting:
 
 
 def overfitting(returns: F64) -> Overfitting | None:
-    """Return the probability of overfitting of trials (n_days, n_trials), or None when there is too little to tell."""
+    """Return the probability of overfitting of trials (n_days, n_trials), or None when there is too little to tell.
+
+    Where all trials are equal there is nothing to choose, and so no choice that could be wrong: None.
+    """
     n_days, n_trials = returns.shape
     n_blocks = min(BLOCKS, n_days // SHORTEST // 2 * 2)
-    if n_blocks < 4 or n_trials < 2:
+    if n_blocks < 4 or n_trials < 2 or (returns == returns[:, :1]).all():
         return None
     first, second = block_moments(np.ascontiguousarray(returns, np.float64), n_blocks)
-    inside, outside, rank = cross_validate(first, second, n_days // n_blocks, halves(n_blocks), ROUNDING**2)
+    inside, outside, rank, tied = cross_validate(first, second, n_days // n_blocks, halves(n_blocks), ROUNDING**2)
+    below = np.where(tied & (rank == 0.5), 0.5, rank <= 0.5)
     return Overfitting(
-        probability=float((rank <= 0.5).mean()),
+        probability=float(below.mean()),
         loss=float((outside < 0.0).mean()),
         slope=_slope(inside, outside),
         n_blocks=n_blocks,

@@ -9,7 +9,7 @@ from services.backtest.domain.judgement import record
 from services.backtest.domain.luck import luck
 from services.backtest.domain.metrics import buy_and_hold_signal, without_risk_rules
 from services.backtest.domain.prices import utc_day
-from services.backtest.domain.stress import break_even_of, surface_of
+from services.backtest.domain.stress import RandomEntries, break_even_of, surface_of
 from services.backtest.kernels.engine import run_full
 from services.backtest.kernels.portfolio import PortfolioRun, run_portfolio
 from services.backtest.kernels.portfolio_types import (
@@ -156,4 +156,5 @@ def judge_portfolio(account: Account, masks: I8, returns: F64, best: int, seed: 
         return float(account.run(masks, rules).curve.equity[-1] / cash - 1.0)
 
     surface, even = surface_of(returned, account.rules), break_even_of(returned, account.rules)
-    return record(found, account.rules, surface, even, None, returns[:, best])
+    random = RandomEntries((), None, "positions of many symbols are held at one time: what moves one moves all")
+    return record(found, account.rules, surface, even, random, returns[:, best])

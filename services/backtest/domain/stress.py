@@ -5,16 +5,14 @@ Source of the random entries: Aronson (2006), Evidence-Based Technical Analysis,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
 
-from services.backtest.kernels.engine import run_summary
+from services.backtest.kernels.moved import run_moved
 from services.backtest.kernels.types import Outcome, Prices, Signal, Trades
-from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
-from tickloom.kernel import F64
-from tickloom.strategy.rules import BY_FRACTION, BY_RISK, NO_IMPACT, Rules
+from tickloom.kernel import F64, I8
+from tickloom.strategy.rules import BY_FRACTION, NO_IMPACT, Rules
 
 COMMISSION_RATES: Final = (0.0, 0.0002, 0.0005, 0.001, 0.0015, 0.002)
 SLIPPAGE_RATES: Final = (0.0, 0.0002, 0.0005, 0.001, 0.002)
@@ -34,13 +32,15 @@ class CostSurface:
 
 @dataclass(frozen=True)
 class RandomEntries:
-    """Returns of runs with as many trades, as long and on the same sides, at random times.
+    """Returns of runs with as many trades, as long, as large and on the same sides, at random times.
 
-    p_value  how often such a run does as well or better, the trial itself counted among them
+    p_value  how often such a run does as well or better, the trial itself counted among them; None without runs
+    reason   why there are none
     """
 
     total_return: tuple[float, ...]
-    p_value: float
+    p_value: float | None
+    reason: str = ""
 
 
 Run = Callable[[Signal, Rules], tuple[Outcome, F64]]
@@ -55,7 +55,7 @@ def total_return(run: Run, signal: Signal, rules: Rules) -> float:
 def cost_surface(run: Run, signal: Signal, rules: Rules) -> CostSurface:
     """Return the total return at commissions and slippages around those that were asked for.
 
-    The maker's commission keeps its proportion to the taker's; an impact model stays as it is.
+    The maker's commission is as in `at_costs`; an impact model stays as it is.
     """
     return surface_of(lambda costs: total_return(run, signal, costs), rules)
 
@@ -71,11 +71,17 @@ def surface_of(returned: Callable[[Rules], float], rules: Rules) -> CostSurface:
 
 
 def at_costs(rules: Rules, commission_rate: float, slippage_rate: float) -> Rules:
-    """Return the rules at other costs."""
-    part = commission_rate / rules.commission_rate if rules.commission_rate else 1.0
-    return rules._replace(
-        commission_rate=commission_rate, maker_rate=rules.maker_rate * part, slippage_rate=slippage_rate
-    )
+    """Return the rules at other costs.
+
+    Makers keep their proportion to takers. Where takers pay nothing there is none: makers that pay nothing either then
+    pay what takers do, as without a `maker_rate` of their own, and those that pay keep their rate.
+    """
+    maker_rate = rules.maker_rate
+    if rules.commission_rate > 0.0:
+        maker_rate *= commission_rate / rules.commission_rate
+    elif maker_rate == 0.0:
+        maker_rate = commission_rate
+    return rules._replace(commission_rate=commission_rate, maker_rate=maker_rate, slippage_rate=slippage_rate)
 
 
 def break_even_cost(run: Run, signal: Signal, rules: Rules) -> float | None:
@@ -103,47 +109,52 @@ def break_even_of(returned: Callable[[Rules], float], rules: Rules) -> float | N
     return low
 
 
-def random_entries(prices: Prices, trades: Trades, rules: Rules, own: float, seed: int) -> RandomEntries | None:
-    """Trade the same holding times, in random order and at random times, by the same costs, but at the market alone.
+def random_entries(prices: Prices, trades: Trades, rules: Rules, own: float, seed: int) -> RandomEntries:
+    """Trade the same stretches in random order and at random times, by the same costs, but at the market alone.
 
     own  the trial's total return
 
-    None without a trade, or where there is no room to move them.
+    Each stretch keeps its length, its side, and its notional as a share of the equity. Who is always in the market
+    leaves no room to move stretches, so there their order alone is drawn.
     """
-    n_bars = prices.close.size
+    n_bars, n_trades = prices.close.size, trades.side.size
     left = np.where(trades.exit_bar < 0, n_bars - 1, trades.exit_bar)
     held = np.maximum(left - trades.entry_bar, 1)
-    room = n_bars - 2 - int(held.sum()) - held.size
-    if not held.size or room < 1:
-        return None
+    room = n_bars - 2 - int(held.sum())
+    share = shares(trades, rules.initial_cash)
+    if reason := _unmoved(trades.side, room):
+        return RandomEntries((), None, reason)
     plain = at_the_market(rules)
     random = np.random.Generator(np.random.PCG64(seed))
     found = []
     for _ in range(RANDOM_RUNS):
-        order = random.permutation(held.size)
-        gaps = np.diff(np.sort(random.integers(0, room + 1, held.size)), prepend=0)
-        length, side = held[order], trades.side[order]
-        start = 1 + np.cumsum(gaps) + np.concatenate([[0], np.cumsum(length[:-1] + 1)])
-        moved = timed_signal(start, start + length, side)
-        found.append(total_return(partial(run_summary, prices), moved, plain))
+        order = random.permutation(n_trades)
+        before = np.sort(random.integers(0, room + 1, n_trades))
+        length = held[order]
+        start = 1 + before + np.concatenate([[0], np.cumsum(length[:-1])])
+        cash = run_moved(prices, start, start + length, trades.side[order], share[order], plain)
+        found.append(cash / rules.initial_cash - 1.0)
     as_good = sum(value >= own for value in found)
     return RandomEntries(tuple(sorted(found)), (as_good + 1) / (RANDOM_RUNS + 1))
 
 
+def _unmoved(side: I8, room: int) -> str:
+    """Return why trades cannot be moved, nothing if they can."""
+    if not side.size:
+        return "there is no trade to move"
+    if room < 0 or (room == 0 and (side == side[0]).all()):
+        return "it is in the market on one side from end to end, so there is nothing to move"
+    return ""
+
+
+def shares(trades: Trades, initial_cash: float) -> F64:
+    """Return the notional of each trade's entry over the equity before it, (n_trades,)."""
+    before = initial_cash + np.concatenate([[0.0], np.cumsum(trades.pnl)])[:-1]
+    share: F64 = trades.quantity * trades.entry_fill / before
+    return share
+
+
 def at_the_market(rules: Rules) -> Rules:
-    """Return the rules without a stop, target or limit; what was sized by its stop is sized by all of the equity."""
+    """Return the rules without a stop, target or limit, for entries of all the equity that they are given."""
     plain = rules._replace(stop_loss_rate=0.0, stop_multiple=0.0, take_profit_rate=0.0, trailing_rate=0.0)
-    plain = plain._replace(limit_rate=0.0, limit_bars=0)
-    return plain._replace(sizing=BY_FRACTION, fraction=1.0) if rules.sizing == BY_RISK else plain
-
-
-def timed_signal(entry: np.ndarray, leave: np.ndarray, side: np.ndarray) -> Signal:
-    """Return the signal that is filled at the opens of bars `entry` and `leave`, 1 <= entry < leave <= next entry."""
-    enter = np.where(side > 0, LONG_ENTRY, SHORT_ENTRY)
-    out = np.where(side > 0, LONG_EXIT, SHORT_EXIT)
-    # What is in force at the close before the fill; an entry is over once it is in, an exit once it is out.
-    bar = np.stack([entry - 1, entry, leave - 1, leave], axis=1).ravel()
-    mask = np.stack([enter, np.zeros_like(enter), out, np.zeros_like(out)], axis=1).ravel()
-    # Where two changes fall on one bar, the later one rules; a trade of one bar leaves where its entry is over.
-    last = np.append(bar[1:] > bar[:-1], True)
-    return Signal(bar[last].astype(np.int64), mask[last].astype(np.int8))
+    return plain._replace(limit_rate=0.0, limit_bars=0, sizing=BY_FRACTION, fraction=1.0)

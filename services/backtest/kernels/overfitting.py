@@ -5,9 +5,14 @@ performance is the Sharpe ratio. A trial whose returns do not vary over a half h
 neither won nor lost.
 """
 
+from typing import Final
+
 import numpy as np
 
-from tickloom.kernel import F64, I64, kernel
+from tickloom.kernel import F64, I64, Bool, kernel
+
+TIE: Final = 1e-9
+"""Sharpe ratios nearer than this are equal: out of sample they are differences of sums, with the rounding of both."""
 
 
 @kernel
@@ -36,7 +41,7 @@ def _sharpe(total: float, squares: float, n: int, least: float) -> float:
 
 
 @kernel
-def cross_validate(first: F64, second: F64, length: int, halves: I64, least: float) -> tuple[F64, F64, F64]:
+def cross_validate(first: F64, second: F64, length: int, halves: I64, least: float) -> tuple[F64, F64, F64, Bool]:
     """Return for each way to halve the blocks: the chosen trial's Sharpe ratio in sample and out, and its rank out.
 
     first, second  (n_blocks, n_trials), sums and sums of squares of returns, as `block_moments` gives them
@@ -45,11 +50,13 @@ def cross_validate(first: F64, second: F64, length: int, halves: I64, least: flo
     least          variance below which a Sharpe ratio is 0
     rank           (n_halves,), in (0, 1): how many trials the chosen one beats out of sample, equals by half, over
                    n_trials + 1
+    tied           (n_halves,), whether another trial equals the chosen one out of sample
 
     The first of equals is chosen. O(n_halves * n_blocks * n_trials).
     """
     n_blocks, n_trials = first.shape
     inside, outside, rank = np.empty(halves.size), np.empty(halves.size), np.empty(halves.size)
+    tied = np.empty(halves.size, np.bool_)
     n = length * (n_blocks // 2)
     all_first, all_second = np.zeros(n_trials), np.zeros(n_trials)
     for block in range(n_blocks):
@@ -71,8 +78,8 @@ def cross_validate(first: F64, second: F64, length: int, halves: I64, least: flo
             out[trial] = _sharpe(all_first[trial] - in_first[trial], all_second[trial] - in_second[trial], n, least)
         below, equal = 0, 0
         for trial in range(n_trials):
-            below += out[trial] < out[chosen]
-            equal += out[trial] == out[chosen]
+            below += out[trial] < out[chosen] - TIE
+            equal += abs(out[trial] - out[chosen]) <= TIE
         inside[k], outside[k] = best, out[chosen]
-        rank[k] = (below + (equal + 1) / 2.0) / (n_trials + 1)
-    return inside, outside, rank
+        rank[k], tied[k] = (below + (equal + 1) / 2.0) / (n_trials + 1), equal > 1
+    return inside, outside, rank, tied

@@ -16,6 +16,7 @@ from tickloom.contracts.stages import STAGES
 from tickloom.errors import BadRequest
 from tickloom.kernel import F64, I64
 from tickloom.lake import Lake, floats
+from tickloom.tries import Tries
 
 BARS = ("ts_open", "ts_close", "open", "high", "low", "close", "volume")
 CURVE = ("ts", "equity", "drawdown", "buy_and_hold")
@@ -63,15 +64,13 @@ def read_symbols(lake: Lake, links: Sequence[Manifest]) -> Iterator[SymbolRun]:
         yield _symbol(lake, bars, backtest, symbol, trials, best_combo(backtest, best, symbol))
 
 
-def read_run(
-    lake: Lake, links: Sequence[Manifest], symbols: Sequence[SymbolRun], earlier_trials: Mapping[str, int]
-) -> Run:
+def read_run(lake: Lake, links: Sequence[Manifest], symbols: Sequence[SymbolRun], earlier: Mapping[str, Tries]) -> Run:
     """Return the whole run. `links` is what `chain` returns."""
     names = [entry for entry in links[0].under("quality/") if entry.name != CERTIFICATES]
     records = [orjson.loads(lake.read_bytes(entry)) for entry in names]
     graded = links[0].file(CERTIFICATES)
     certificates = orjson.loads(lake.read_bytes(graded)) if graded is not None else []
-    return Run(symbols, [_step(link) for link in links], records, earlier_trials, certificates)
+    return Run(symbols, [_step(link) for link in links], records, earlier, certificates)
 
 
 def best_combo(backtest: Manifest, results: Any, symbol: str) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from services.viz.domain.words import NOT_AVAILABLE, percent, plural, signed, span
-from tickloom.sharpe import Moments, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trials
+from tickloom.sharpe import Moments, luck_alone, probabilistic_sharpe_ratio
+from tickloom.tries import Tries
 
 Facts = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -16,24 +17,23 @@ FULL_SHADE = 0.5
 """The total return that is coloured in full on the surface of costs."""
 
 
-def luck(facts: Facts, earlier_trials: int) -> Fields:
+def luck(facts: Facts, earlier: Tries) -> Fields:
     """Return the section of one symbol.
 
-    facts           what the backtest found, see luck/<symbol>.json in docs/backtest.md
-    earlier_trials  run on the same data before, by anybody, in other searches: they count as trials of this one
+    facts    what the backtest found, see luck/<symbol>.json in docs/backtest.md
+    earlier  trials run on the same data before, by anybody, in other searches: they count as trials of this one
     """
-    n_trials = int(facts["n_trials"]) + earlier_trials
-    n_effective = independent_trials(n_trials, float(facts["mean_correlation"]))
-    variance = float(facts["sharpe_variance"])
+    n_trials = int(facts["n_trials"]) + earlier.n
+    by_luck = luck_alone(Tries(**facts["tries"]), earlier, int(facts["n_days"]))
     sample = Moments(**facts["sample"]) if facts["sample"] else None
-    deflated = deflated_sharpe_ratio(sample, n_effective, variance) if sample else None
-    expected = expected_maximum_sharpe(n_effective, variance) * A_YEAR
+    deflated = probabilistic_sharpe_ratio(sample, by_luck) if sample else None
+    expected = by_luck * A_YEAR
     sharpe = sample.sharpe * A_YEAR if sample else None
     return {
         "verdict": _verdict(facts, n_trials, deflated, sharpe, expected),
         "tone": "" if deflated is None else "good" if deflated >= SURE else "bad",
         "rows": [
-            *_search(facts, earlier_trials, n_effective, deflated, sharpe, expected),
+            *_search(facts, earlier.n, deflated, sharpe, expected),
             *_record(facts),
             *_overfitting(facts["overfitting"]),
             *_walks(facts["walk_forward"]),
@@ -85,15 +85,13 @@ def _verdict(facts: Facts, n_trials: int, deflated: float | None, sharpe: float 
     return f"{opening} It is most likely luck: that it is more has a probability of {_share(deflated)}."
 
 
-def _search(
-    facts: Facts, earlier: int, n_effective: float, deflated: float | None, sharpe: float | None, expected: float
-) -> list[Fields]:
+def _search(facts: Facts, earlier: int, deflated: float | None, sharpe: float | None, expected: float) -> list[Fields]:
     counted = plural(int(facts["n_trials"]), "trial") + (f" + {earlier:,} in earlier searches" if earlier else "")
-    alike = f"they are alike (mean correlation {signed(facts['mean_correlation'], 2)}) and count as so many unrelated"
+    alike = f"what those of this search amount to, by their mean correlation of {signed(facts['mean_correlation'], 2)}"
     return [
         _row("Trials on these data", counted, "every trial that was ever run on them, by anybody, is a try at luck"),
-        _row("Independent trials", signed(n_effective, 1), alike),
-        _row("Best by luck alone", signed(expected, 2), "the Sharpe ratio to expect of the best of so many, no skill"),
+        _row("Independent trials", signed(facts["independent_trials"], 1), alike),
+        _row("Best by luck alone", signed(expected, 2), "the Sharpe ratio to expect of the best of all, without skill"),
         _row("Sharpe ratio of the best", _or_not(sharpe), "a year, of daily returns"),
         _row("Deflated Sharpe ratio", _share(deflated), "probability that the best is better than luck"),
     ]
@@ -118,7 +116,7 @@ def _record(facts: Facts) -> list[Fields]:
 
 def _overfitting(found: Facts | None) -> list[Fields]:
     if found is None:
-        return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials and 16 days")]
+        return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials that differ, and 16 days")]
     return [
         _row(
             "Probability of overfitting",
@@ -152,16 +150,9 @@ def _costs(costs: Facts) -> list[Fields]:
 
 
 def _chance(facts: Facts) -> list[Fields]:
-    rows = []
     random = facts["random_entries"]
-    if random is not None:
-        rows.append(
-            _row(
-                "Random entries as good",
-                _share(random["p_value"]),
-                f"of {random['n_runs']:,} runs with its trades at random times, as long and on the same side",
-            )
-        )
+    meaning = f"of {random['n_runs']:,} runs with its trades at random times, as long, as large and on the same side"
+    rows = [_row("Random entries as good", _share(random["p_value"]), random["reason"] or meaning)]
     for key, label, what in (
         ("bootstrap_of_days", "Return, days drawn anew", "total_return"),
         ("shuffled_trades", "Drawdown, trades shuffled", "max_drawdown"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tickloom.contracts.probe import ProbeVerdict
 from tickloom.kernel import F64, I8, I64, Bool
+from tickloom.tries import Tries
 
 METRICS = (
     "total_return",
@@ -154,7 +155,7 @@ class Step:
 class Run:
     """What the report is about. `steps` run from the first stage to the backtest; `quality` is one record a source.
 
-    earlier_trials  by symbol, see VizRequest.
+    earlier         what other searches have tried on the same data, by symbol
     probe           what the look-ahead detector said, None of a run that was not probed
     certificates  one a symbol and month, as the download stage writes them; none of a download of an older version
     """
@@ -162,7 +163,7 @@ class Run:
     symbols: Sequence[SymbolRun]
     steps: Sequence[Step]
     quality: Sequence[Mapping[str, Any]]
-    earlier_trials: Mapping[str, int]
+    earlier: Mapping[str, Tries]
     certificates: Sequence[Mapping[str, Any]] = ()
     probe: ProbeVerdict | None = None
 

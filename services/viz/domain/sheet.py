@@ -31,6 +31,7 @@ from services.viz.domain.words import (
     size,
     why_undefined,
 )
+from tickloom.tries import Tries
 
 Fields = dict[str, Any]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -209,7 +210,7 @@ def _symbol(run: Run, one: SymbolRun, number: int) -> Fields:
             *inside_caveats(_inside(run, one), one.symbol, one.metrics(), len(one.trades.side)),
             *caveats(one, request["objective"], cash),
         ],
-        "luck": luck(one.luck, _earlier_trials(run, one)),
+        "luck": luck(one.luck, _earlier(run, one)),
     }
 
 
@@ -223,10 +224,11 @@ def _inside(run: Run, one: SymbolRun) -> Mapping[str, Any]:
     return {**facts, "symbols": {one.symbol: {**told, "chooses_another": another}}}
 
 
-def _earlier_trials(run: Run, one: SymbolRun) -> int:
-    """Return how many trials other searches ran on the same data; of many symbols, on the most searched of them."""
-    counts = run.earlier_trials
-    return max(counts.values(), default=0) if one.account else counts.get(one.symbol, 0)
+def _earlier(run: Run, one: SymbolRun) -> Tries:
+    """Return what other searches tried on the same data; of many symbols, on the most searched of them."""
+    if one.account:
+        return max(run.earlier.values(), key=lambda tries: (tries.n, tries.variance), default=Tries())
+    return run.earlier.get(one.symbol, Tries())
 
 
 def _of_the_data(run: Run, one: SymbolRun) -> list[Caveat]:

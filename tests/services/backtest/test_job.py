@@ -122,6 +122,17 @@ def test_trials_are_told_of_while_their_batch_is_at_work(
     assert [event.trials.done for event in told] == sorted(event.trials.done for event in told)
 
 
+def test_the_manifest_says_how_far_apart_the_ratios_of_each_symbol_came_out(lake: Lake, signals: Manifest) -> None:
+    manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report())
+    assert list(manifest.facts["tries"]) == ["BTCUSDT", "ETHUSDT"]
+    for symbol, tries in manifest.facts["tries"].items():
+        panel = frame(lake, manifest, f"returns/{symbol}.parquet").drop(columns="ts")
+        ratios = (panel.mean() / panel.std()).dropna()
+        assert (tries["n"], tries["n_measured"]) == (9, len(ratios))
+        assert tries["total"] == pytest.approx(ratios.sum() * (len(panel) - 1) ** 0.5)
+        assert tries["squares"] == pytest.approx((ratios**2).sum() * (len(panel) - 1))
+
+
 def test_the_grid_has_a_row_per_symbol_and_trial_with_parameters_and_metrics(lake: Lake, signals: Manifest) -> None:
     manifest = BacktestJob().run(stage_call("backtest", request(), signals), Report())
     grid = frame(lake, manifest, "grid.parquet")

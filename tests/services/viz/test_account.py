@@ -16,6 +16,7 @@ from services.viz.job import VizJob
 from tests.services.viz.lakes import Builder, Market, Setting, viz_call
 from tickloom.contracts.portfolio import Limits, Portfolio
 from tickloom.http import Report
+from tickloom.tries import Tries
 
 PORTFOLIO = {
     "weights": {"kind": "inverse_volatility"},
@@ -47,7 +48,9 @@ def backtest(builder):
 @pytest.fixture(scope="module")
 def run(builder, backtest):
     links = inputs.chain(builder.lake, backtest)
-    return inputs.read_run(builder.lake, links, list(inputs.read_symbols(builder.lake, links)), {"ETHUSDT": 7})
+    return inputs.read_run(
+        builder.lake, links, list(inputs.read_symbols(builder.lake, links)), {"ETHUSDT": Tries.unknown(7)}
+    )
 
 
 def read(builder, backtest, name):

@@ -1,16 +1,19 @@
 """Every trial on the same data counts: which searches are of the same data, and which count."""
 
+import math
 from typing import Any
 
 import pytest
 
-from tests.tickloom.ledger.test_ledger import claimed, manifest, states
+from tests.tickloom.ledger.test_ledger import WRONG, claimed, manifest, states
 from tickloom.contracts.download import DownloadRequest
+from tickloom.contracts.events import BestTrial, Progress, Trials
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.identity import digest
 from tickloom.ledger import leases, runs
 from tickloom.ledger.runs import PlannedStage, Submission
 from tickloom.ledger.trials import earlier_trials, requests_above, searches_of
+from tickloom.tries import Tries
 
 RULE = {"long_entry": "close > {x}"}
 
@@ -32,8 +35,21 @@ def submission(name: str, asked: dict[str, dict[str, Any]]) -> Submission:
     return Submission("pipeline", name, {}, planned, digest(name), searches=searches_of(asked))
 
 
-def earlier(url: str, name: str, asked: dict[str, dict[str, Any]]) -> dict[str, int]:
+def tried(url: str, name: str, asked: dict[str, dict[str, Any]]) -> dict[str, Tries]:
     return earlier_trials(url, digest(["backtest", name]), searches_of(asked))
+
+
+def earlier(url: str, name: str, asked: dict[str, dict[str, Any]]) -> dict[str, int]:
+    return {symbol: tries.n for symbol, tries in tried(url, name, asked).items()}
+
+
+def at_work(url: str, n_trials: int) -> tuple[str, leases.Lease]:
+    """Return a run whose backtest is being worked on, and the lease of it."""
+    run, _ = runs.accept(url, submission("a", requests(n_trials)))
+    for stage in ("download", "signals"):
+        lease = claimed(url, run, stage)
+        assert leases.commit(url, lease, manifest(lease))
+    return run, claimed(url, run, "backtest")
 
 
 def test_the_trials_of_other_searches_on_the_same_data_are_added_up_and_its_own_are_not(url):
@@ -80,11 +96,41 @@ def test_an_imported_file_is_its_bytes_whatever_it_is_called(url):
     assert earlier(url, "new", of("a.csv", "2" * 64)) == {}
 
 
-def test_a_search_that_failed_or_was_cancelled_showed_nobody_anything(url):
+def test_a_search_that_was_cancelled_before_it_showed_anything_does_not_count(url):
     run, _ = runs.accept(url, submission("a", requests(5)))
     assert earlier(url, "new", requests()) == {"BTCUSDT": 5}
     runs.cancel(url, run)
     assert earlier(url, "new", requests()) == {}
+
+
+def test_of_a_search_that_was_cancelled_those_trials_count_whose_best_was_shown(url):
+    run, lease = at_work(url, 5000)
+    best = BestTrial(symbol="BTCUSDT", parameters={"x": 3}, objective="sharpe_ratio", value=3.1)
+    for done in (10, 4999):
+        assert leases.renew(url, lease, 60, Progress(done=0, total=2, trials=Trials(done=done, total=5000), best=best))
+    assert earlier(url, "new", requests()) == {"BTCUSDT": 5000}
+    runs.cancel(url, run)
+    assert tried(url, "new", requests()) == {"BTCUSDT": Tries.unknown(4999)}
+
+
+def test_of_a_search_that_failed_the_most_that_any_attempt_showed_counts(url):
+    run, lease = at_work(url, 100)
+    assert leases.renew(url, lease, 60, Progress(done=0, total=2, trials=Trials(done=70, total=100)))
+    leases.release(url, lease)
+    lease = claimed(url, run, "backtest", "other")
+    assert leases.renew(url, lease, 60, Progress(done=0, total=2, trials=Trials(done=20, total=100)))
+    leases.fail(url, lease, WRONG, 3)
+    assert states(url, run)[0] == "FAILURE"
+    assert earlier(url, "new", requests()) == {"BTCUSDT": 70}
+
+
+@pytest.mark.parametrize("account", ["BTCUSDT", "PORTFOLIO"])
+def test_how_far_apart_the_ratios_of_a_finished_search_came_out_is_kept_to_the_last_bit(url, account):
+    _, lease = at_work(url, 9)
+    tries = Tries.of([0.1, -0.3, 1 / 3, *[math.nan] * 6], 365)
+    assert tried(url, "new", requests()) == {"BTCUSDT": Tries.unknown(9)}  # nobody knows yet
+    assert leases.commit(url, lease, manifest(lease).model_copy(update={"facts": {"tries": {account: vars(tries)}}}))
+    assert tried(url, "new", requests()) == {"BTCUSDT": tries}
 
 
 def test_a_search_counts_from_its_acceptance_on_and_after_its_success(url):

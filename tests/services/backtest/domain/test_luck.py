@@ -10,6 +10,7 @@ from services.backtest.domain.luck import daily_returns, luck
 from services.backtest.domain.walk_forward import walk_forward
 from services.backtest.kernels.types import OPEN, SIGNAL, new_trades
 from tickloom.sharpe import Moments, deflated_sharpe_ratio, expected_maximum_sharpe
+from tickloom.tries import Tries
 
 RETURNS = np.random.default_rng(9).normal(0.001, 0.01, (200, 12))
 TRADES = np.random.default_rng(2).normal(0.002, 0.02, 40)
@@ -27,11 +28,11 @@ def test_the_deflated_ratio_is_of_the_best_trial_against_all_of_them() -> None:
     sample = Moments(**facts["sample"])
     assert sample.sharpe == pytest.approx(RETURNS[:, 3].mean() / RETURNS[:, 3].std(ddof=1))
     ratios = RETURNS.mean(axis=0) / RETURNS.std(axis=0, ddof=1)
-    assert facts["sharpe_variance"] == pytest.approx(ratios.var(ddof=1))
-    n, variance = facts["independent_trials"], facts["sharpe_variance"]
-    assert 11 < n <= 12
-    assert facts["deflated_sharpe_ratio"] == deflated_sharpe_ratio(sample, n, variance)
-    assert facts["expected_maximum_sharpe"] == pytest.approx(expected_maximum_sharpe(n, variance) * 365**0.5)
+    tries, variance = Tries(**facts["tries"]), ratios.var(ddof=1)
+    assert tries.variance == pytest.approx(variance * 199)
+    assert facts["deflated_sharpe_ratio"] == pytest.approx(deflated_sharpe_ratio(sample, 12, variance))
+    assert facts["expected_maximum_sharpe"] == pytest.approx(expected_maximum_sharpe(12, variance) * 365**0.5)
+    assert 11 < facts["independent_trials"] <= 12
 
 
 def test_trials_that_never_trade_count_as_trials_but_measure_nothing() -> None:
@@ -40,6 +41,14 @@ def test_trials_that_never_trade_count_as_trials_but_measure_nothing() -> None:
     facts = luck(returns, 3, TRADES, 5).facts
     assert (facts["n_trials"], facts["n_measured"]) == (12, 5)
     assert facts["independent_trials"] > 11
+
+
+def test_one_trial_that_trades_among_many_that_do_not_is_still_the_best_of_many() -> None:
+    returns = np.zeros((200, 50))
+    returns[:, 7] = RETURNS[:, 3]
+    facts = luck(returns, 7, TRADES, 5).facts
+    assert facts["expected_maximum_sharpe"] == pytest.approx(expected_maximum_sharpe(50, 1 / 199) * 365**0.5)
+    assert facts["deflated_sharpe_ratio"] < facts["probabilistic_sharpe_ratio"]
 
 
 @pytest.mark.parametrize("n_days", [0, 1, 2, 10])

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from services.backtest.domain import overfitting as domain
-from services.backtest.domain.overfitting import halves, overfitting
+from services.backtest.domain.overfitting import SHORTEST, halves, overfitting
 from services.backtest.kernels.overfitting import block_moments, cross_validate
 from tests.naive import luck as naive
 
@@ -27,16 +26,58 @@ def test_the_choices_of_halves_are_all_there_are() -> None:
     assert halves(16).size == 12_870
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    arrays(np.float64, st.tuples(st.integers(8, 20), st.integers(2, 5)), elements=st.sampled_from([-2, -1, 0, 1, 3]))
-)
-def test_every_choice_equals_the_slow_twins(returns: np.ndarray) -> None:
+@st.composite
+def searches(draw: st.DrawFn) -> np.ndarray:
+    """Return returns of trials some of which are copies of others, and some of which never trade."""
+    n_days, n_trials = draw(st.integers(16, 30)), draw(st.integers(2, 6))
+    returns = np.random.default_rng(draw(st.integers(0, 999))).normal(0, 0.01, (n_days, n_trials))
+    returns = returns[:, draw(st.lists(st.integers(0, n_trials - 1), min_size=n_trials, max_size=n_trials))]
+    returns[:, list(draw(st.sets(st.integers(0, n_trials - 1), max_size=2)))] = 0.0
+    return np.ascontiguousarray(returns)
+
+
+@settings(max_examples=150, deadline=None)
+@given(searches())
+def test_every_choice_and_its_rank_equal_the_slow_twins(returns: np.ndarray) -> None:
     first, second = block_moments(returns, 4)
     got = cross_validate(first, second, len(returns) // 4, halves(4), 1e-24)
     expected = naive.cross_validate(returns.tolist(), 4)
     for ours, theirs in zip(zip(*got, strict=True), expected, strict=True):
         assert ours[:2] == pytest.approx(theirs[:2], rel=1e-9, abs=1e-9)
+        assert ours[2:] == theirs[2:]
+
+
+@settings(max_examples=100, deadline=None)
+@given(searches())
+def test_the_probability_equals_the_slow_twins(returns: np.ndarray) -> None:
+    found = overfitting(returns)
+    n_blocks = len(returns) // SHORTEST // 2 * 2
+    expected = naive.probability_of_overfitting(returns.tolist(), n_blocks)
+    assert (None if found is None else found.probability) == expected
+
+
+def test_trials_that_are_all_equal_leave_nothing_to_choose_and_no_probability() -> None:
+    one = np.random.default_rng(1).normal(0, 0.01, (365, 1))
+    assert overfitting(np.repeat(one, 3, axis=1)) is None
+    assert overfitting(np.zeros((365, 64))) is None
+
+
+def test_a_parameter_that_changes_nothing_does_not_change_the_probability_much() -> None:
+    random = np.random.default_rng(5)
+    pairs = [random.normal(0, 0.01, (160, 2)) for _ in range(20)]
+    once = [found.probability for pair in pairs if (found := overfitting(pair))]
+    thrice = [found.probability for pair in pairs if (found := overfitting(np.repeat(pair, 3, axis=1)))]
+    assert thrice == pytest.approx(once)
+
+
+def test_where_others_equal_the_chosen_one_in_the_middle_it_counts_half() -> None:
+    # The first two are equal but on one day each, so whoever is chosen by the days of the other half equals the other.
+    returns = np.tile([0.02, -0.01], 32).repeat(2).reshape(64, 2).copy()
+    returns[0, 0] += 0.01
+    returns[-1, 1] += 0.01
+    found = overfitting(returns)
+    assert found is not None
+    assert found.probability == naive.probability_of_overfitting(returns.tolist(), 16)
 
 
 @pytest.mark.parametrize(

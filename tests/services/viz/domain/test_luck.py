@@ -7,7 +7,9 @@ import pytest
 
 from services.backtest.domain.judgement import curves as lines_of
 from services.backtest.domain.luck import luck as judged
-from services.viz.domain.luck import luck
+from services.viz.domain.luck import luck as section_of
+from tickloom.sharpe import sharpe_ratios
+from tickloom.tries import Tries
 
 COSTS = {
     "commission_rate": 0.001,
@@ -19,11 +21,16 @@ COSTS = {
 }
 
 
+def luck(facts: dict, earlier: int | Tries) -> dict:
+    """Return the section; `earlier` trials without skill if they are but a number."""
+    return section_of(facts, Tries.unknown(earlier) if isinstance(earlier, int) else earlier)
+
+
 def record(returns: np.ndarray, best: int = 0, **changes: object) -> dict[str, object]:
     found = judged(returns, best, returns[:, best], 1)
     whole = found.facts | {
         "costs": COSTS,
-        "random_entries": {"p_value": 0.03, "n_runs": 200, "total_return": [0.0] * 5},
+        "random_entries": {"p_value": 0.03, "reason": "", "n_runs": 200, "total_return": [0.0] * 5},
         "curves": lines_of(returns[:, best], found.anchored, found.rolling),
     }
     return json.loads(json.dumps(whole | changes))
@@ -66,6 +73,21 @@ def test_earlier_searches_on_the_same_data_make_the_same_result_less_likely_to_b
     assert "Of 100,020 trials" in after["verdict"]
 
 
+def test_the_best_of_noise_stays_luck_when_it_is_submitted_alone_or_with_near_copies() -> None:
+    random = np.random.default_rng(0)
+    returns = random.normal(0, 0.02, (365, 1000))
+    ratios = sharpe_ratios(returns)
+    tried, best = Tries.of(ratios.tolist(), 365), returns[:, [int(ratios.argmax())]]
+    near = best + random.normal(0, 0.001, (365, 9))
+    chosen = int(sharpe_ratios(near).argmax())
+    for facts in (record(best), record(near, chosen)):
+        for earlier in (tried, Tries.unknown(1000)):
+            section = luck(facts, earlier)
+            assert section["tone"] == "bad"
+            assert float(values(section)["Best by luck alone"]) > 2.5
+            assert float(values(section)["Deflated Sharpe ratio"].split("\N{THIN SPACE}")[0]) < 60
+
+
 def test_a_single_trial_is_judged_without_a_search() -> None:
     section = luck(record(noise(1, skill=0.002)), 0)
     assert section["verdict"].startswith("With one trial there was nothing to choose from.")
@@ -87,10 +109,12 @@ def test_a_best_trial_that_loses_is_not_called_lucky() -> None:
 
 
 def test_nothing_measured_is_nothing_believed() -> None:
-    section = luck(record(np.zeros((100, 4)), random_entries=None, costs=COSTS | {"break_even": None}), 0)
+    none = {"p_value": None, "reason": "there is no trade to move", "n_runs": 0, "total_return": None}
+    section = luck(record(np.zeros((100, 4)), random_entries=none, costs=COSTS | {"break_even": None}), 0)
     assert section["verdict"].startswith("There are too few days")
     assert values(section)["Break-even cost"] == values(section)["Deflated Sharpe ratio"] == "n/a"
-    assert "Random entries as good" not in values(section)
+    assert values(section)["Random entries as good"] == "n/a"
+    assert "there is no trade to move" in [row["meaning"] for row in section["rows"]]
 
 
 def test_a_probability_is_never_shown_as_certain() -> None:
