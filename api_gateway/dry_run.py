@@ -19,7 +19,8 @@ from tickloom.ledger.runs import PlannedStage
 from tickloom.ledger.trials import stages_above
 
 HOW = (
-    "rows are counted in the lake where they are there, bounded by the request and the calendar where they are not; "
+    "rows are counted in the lake where they are there, bounded by the request, the calendar and the sizes of archives "
+    "where they are not, and guessed within bounds where how many bars close follows from the prices; "
     "time is rows, columns and trials at measured rates, scaled by the last runs of this system; memory is measured "
     f"bytes a row; both may be off by a factor of {FACTOR:g}, which the bounds include"
 )
@@ -45,6 +46,7 @@ class _Chain:
         signals = self.requests.get("signals")
         self.trials = signals.n_combinations() if isinstance(signals, SignalsRequest) else 1
         self.klines = download.interval if isinstance(download, DownloadRequest) else None
+        self._n_symbols = len(download.all_symbols()) if isinstance(download, DownloadRequest) else 1
         backtest = self.requests.get("backtest")
         self.is_shared = isinstance(backtest, BacktestRequest) and backtest.portfolio is not None
         self._counts: dict[str, Count] = {}
@@ -71,7 +73,7 @@ class _Chain:
         if isinstance(request, DownloadRequest):
             return of_download(request)
         if isinstance(request, BarsRequest):
-            return of_bars(request, self.rows_after("download"), self.klines, self.bars)
+            return of_bars(request, self.rows_after("download"), self.klines, self.bars, self._n_symbols)
         return self.rows_after(before[-1])
 
     def _days(self) -> int | None:
@@ -90,6 +92,7 @@ def estimate(planned: Sequence[PlannedStage]) -> Estimate:
         trials=next((one.trials for one in stages if one.trials is not None), None),
         memory_bytes=_largest([one.memory_bytes for one in todo]),
         seconds=_sum([one.seconds for one in todo]),
+        unknown=[one.stage for one in todo if one.seconds is None],
         how=HOW,
         stages=stages,
     )
@@ -121,15 +124,17 @@ def _stage(chain: _Chain, stage: str) -> StageEstimate:
 
 
 def _largest(spans: Sequence[Span | None]) -> Span | None:
+    """Return the largest of those that are known; None where none of them is."""
     known = [span for span in spans if span is not None]
-    if len(known) < len(spans):
+    if spans and not known:
         return None
     return max(known, key=lambda span: span.high, default=Span.of(0, 0, 0))
 
 
 def _sum(times: Sequence[Seconds | None]) -> Seconds | None:
+    """Return the sum of those that are known; None where none of them is."""
     known = [one for one in times if one is not None]
-    if len(known) < len(times):
+    if times and not known:
         return None
     return Seconds(
         low=round(sum(one.low for one in known), 2),

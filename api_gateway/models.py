@@ -175,8 +175,9 @@ class Estimate(Contract):
     artifact_id: str = Field(description="the artifact that it would make")
     rows: Span | None = Field(description="bars that the last stage goes through, of all symbols")
     trials: int | None = Field(description="parameter sets of each symbol")
-    memory_bytes: Span | None = Field(description="of the stage that needs most")
-    seconds: Seconds | None = Field(description="of all stages")
+    memory_bytes: Span | None = Field(description="of the stage that needs most, of those that are known")
+    seconds: Seconds | None = Field(description="of all stages that are known")
+    unknown: list[str] = Field([], description="stages of which neither is known, and so not in these two")
     how: str = Field(description="how the estimate is made")
     stages: list[StageEstimate]
 

@@ -1,25 +1,33 @@
 """How many rows each stage of a chain has to go through, before any of it runs: counted where the lake or a calendar
-tells, bounded where a request does, and left unknown where neither does.
+tells, bounded where a request or an exchange does, guessed within bounds where neither does.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from api_gateway.archive_sizes import rows_of
 from api_gateway.intake import import_path
 from api_gateway.models import Span
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.bars import BarSpec, BarsRequest, TickBars, TimeBars, bars_of
 from tickloom.contracts.download import INTERVAL_US, DownloadRequest
 from tickloom.contracts.features import FeaturesRequest
+from tickloom.settings import settings
 
 DAY_US = 86_400_000_000
 BYTES_A_ROW = (15, 200)
 """Of a line of text in an imported file; zipped, a line takes a tenth of its bytes at the least."""
+SIMULATED = 20_000
+"""Trades of a symbol and day that the simulator makes where its dataset does not say."""
+TRADES_A_DAY = (300_000, 10_000_000)
+"""Of a symbol, where nobody says: a guess, and more than the busiest days of the busiest symbols."""
+TRADES_A_BAR = 100
+"""A guess, where how many bars close follows from the path of the price."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,13 @@ class Count:
     how: str
     n_days: int | None = None
     """UTC days that they span."""
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """Of trades that are stored: their `volume` and `dollar`, what bars of those kinds have to share."""
 
 
-def exactly(rows: int, how: str, n_days: int | None) -> Count:
+def exactly(rows: int, how: str, n_days: int | None, totals: Mapping[str, float] | None = None) -> Count:
     """Return a count that is known."""
-    return Count(Span.of(rows, rows, rows), how, n_days)
+    return Count(Span.of(rows, rows, rows), how, n_days, totals or {})
 
 
 def made(stage: str, manifest: Manifest, bars: str | None, n_days: int | None) -> Count:
@@ -48,7 +58,12 @@ def made(stage: str, manifest: Manifest, bars: str | None, n_days: int | None) -
         return exactly(sum(n_bars.values()), how, n_days)
     chosen = bars_of(manifest, bars) if stage == "bars" and bars else manifest
     tables = [entry for entry in chosen.files if entry.rows is not None and not entry.name.startswith("quality/")]
-    return exactly(sum(entry.rows or 0 for entry in tables), how, n_days)
+    totals = {
+        kind: sum(float(entry.facts[fact]) for entry in tables)
+        for kind, fact in (("volume", "quantity"), ("dollar", "notional"))
+        if stage == "download" and tables and all(fact in entry.facts for entry in tables)
+    }
+    return exactly(sum(entry.rows or 0 for entry in tables), how, n_days, totals)
 
 
 def of_download(request: DownloadRequest) -> Count:
@@ -61,11 +76,16 @@ def of_download(request: DownloadRequest) -> Count:
     if request.interval is not None:
         rows = symbol_days * DAY_US // INTERVAL_US[request.interval]
         return Count(Span.of(0, rows, rows), "klines of every interval of the days asked for", n_days)
-    settings = dict(part.partition("=")[::2] for part in request.dataset.split(",") if part)
-    if request.venue == "sim" and ("trades_per_day" in settings or not request.dataset):
-        rows = symbol_days * int(settings.get("trades_per_day", 20_000))
+    is_made = request.dataset == "" or "=" in request.dataset
+    if (request.venue or settings().venue) == "sim" and is_made:
+        asked = dict(part.partition("=")[::2] for part in request.dataset.split(","))
+        rows = symbol_days * int(asked.get("trades_per_day", SIMULATED))
         return Count(Span.of(rows // 3, rows, 2 * rows), "the dataset's trades_per_day, a mean", n_days)
-    return Count(None, "how many trades there are is known once they are downloaded", n_days)
+    if (told := rows_of(request)) is not None:
+        return Count(*told, n_days)
+    usual, most = TRADES_A_DAY
+    how = f"a guess, for the exchange does not say: at most {most:,} trades of a symbol and day"
+    return Count(Span.of(0, usual * symbol_days, most * symbol_days), how, n_days)
 
 
 def _of_files(request: DownloadRequest) -> Count:
@@ -90,37 +110,62 @@ def _of_files(request: DownloadRequest) -> Count:
     return Count(Span.of(low, expected, high), "the size of the imported files", n_days)
 
 
-def of_bars(request: BarsRequest, trades: Count, klines: str | None, bars: str | None) -> Count:
+def of_bars(request: BarsRequest, trades: Count, klines: str | None, bars: str | None, n_symbols: int) -> Count:
     """Return the bars that will be made, of the kind named by `bars` where there are several."""
-    if trades.rows is None:
-        return trades
     spec: BarSpec = (
         request.named()[bars or ""] if (bars or "") in request.named() else next(iter(request.named().values()))
     )
     if isinstance(spec, TimeBars):
-        return _time_bars(spec, trades, klines)
-    if isinstance(spec, TickBars) and spec.threshold is not None:
-        n = spec.threshold
-        span = Span.of(trades.rows.low // n, trades.rows.expected // n, trades.rows.high // n + 1)
-        return Count(span, f"a bar for every {n:,} trades", trades.n_days)
-    target: Any = getattr(spec, "target_bars_per_day", None)
+        return _time_bars(spec, trades, klines, n_symbols)
+    if trades.rows is None:
+        return trades
+    # A day that begins with an empty bar has one more, which is not full.
+    resets = n_symbols * (trades.n_days or 0) if getattr(spec, "reset", "never") == "daily" else n_symbols
+    threshold, most = getattr(spec, "threshold", None), trades.rows.high
+    if isinstance(spec, TickBars) and threshold is not None:
+        span = Span.of(trades.rows.low // threshold, trades.rows.expected // threshold, most // threshold + resets)
+        return Count(span, f"a bar for every {threshold:,} trades", trades.n_days)
+    target = getattr(spec, "target_bars_per_day", None)
     if target is not None and trades.n_days is not None:
-        rows = int(target) * trades.n_days
+        rows = int(target) * trades.n_days * n_symbols
         return Count(Span.of(rows // 4, rows, 4 * rows), "target_bars_per_day", trades.n_days)
-    how = f"how many {spec.kind} bars there are is known once they are made; at most one for each trade"
-    return Count(None, how, trades.n_days)
+    if threshold is not None and spec.kind in trades.totals:
+        return _of_totals(trades, spec.kind, float(threshold), getattr(spec, "excess", "drop"), resets)
+    if getattr(spec, "excess", "drop") == "split":
+        how = f"how many bars {spec.kind} splits its trades into is known once they are stored"
+        return Count(None, how, trades.n_days)
+    usual = getattr(spec, "expected_trades", TRADES_A_BAR)
+    how = f"a guess, {usual:,} trades a {spec.kind} bar; at most a bar for each trade"
+    return Count(Span.of(0, trades.rows.expected // usual, most), how, trades.n_days)
 
 
-def _time_bars(spec: TimeBars, trades: Count, klines: str | None) -> Count:
+def _of_totals(trades: Count, kind: str, threshold: float, excess: str, resets: int) -> Count:
+    """Return how many bars the stored volume or notional fills. Dropping what a bar has too much leaves fewer."""
     assert trades.rows is not None
-    if klines is not None:
+    total = trades.totals[kind]
+    most = total / threshold + resets
+    if excess != "split":
+        most = min(most, trades.rows.high)
+    mean = total / max(trades.rows.expected, 1)
+    usual = total / (threshold + mean) if excess == "drop" else total / threshold
+    how = f"an estimate by what was traded in all, {total:,.0f}, at {threshold:,.8g} a bar"
+    return Count(Span.of(0, min(usual, most), most), how, trades.n_days)
+
+
+def _time_bars(spec: TimeBars, trades: Count, klines: str | None, n_symbols: int) -> Count:
+    if klines is not None and trades.rows is not None:
         ratio = max(INTERVAL_US[spec.interval] // INTERVAL_US[klines], 1)
         low, expected, high = (ceil(rows / ratio) for rows in (trades.rows.low, trades.rows.expected, trades.rows.high))
         return Count(Span.of(low, expected, high), f"klines merged to {spec.interval}", trades.n_days)
-    if trades.n_days is None:
-        return Count(None, "how many days the imported trades span is known once they are stored")
-    rows = trades.n_days * DAY_US // INTERVAL_US[spec.interval]
-    return Count(Span.of(0, rows, rows), f"a bar for each {spec.interval} of a symbol's days", trades.n_days)
+    if trades.n_days is not None:
+        rows = n_symbols * trades.n_days * DAY_US // INTERVAL_US[spec.interval]
+        return Count(
+            Span.of(0, rows, rows), f"at most a bar for each {spec.interval} of each symbol's days", trades.n_days
+        )
+    if trades.rows is None:
+        return trades
+    how = f"a guess, {TRADES_A_BAR} trades a bar; at most a bar for each trade"
+    return Count(Span.of(0, trades.rows.expected // TRADES_A_BAR, trades.rows.high), how)
 
 
 def columns_of(features: FeaturesRequest) -> int:

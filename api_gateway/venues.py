@@ -6,22 +6,18 @@ A venue that does not answer refuses nothing: the download stage will then say w
 import json
 import time
 from threading import Lock
-from urllib.parse import urlsplit
 
 import httpx
-import structlog
 
+from api_gateway.asking import ask
 from tickloom.contracts.download import DownloadRequest
 from tickloom.errors import BadRequest
-from tickloom.limiter import open_limiter
 from tickloom.settings import settings
 
-log = structlog.get_logger()
 KEEP_S = 3600.0
 WEIGHT = 20
 """What one look costs of the venue's limit (binance-spot-api-docs, rest-api.md, exchange information)."""
 
-LONGEST_WAIT_S = 1.0
 _known_until: dict[tuple[str, str], float] = {}
 _lock = Lock()
 
@@ -46,12 +42,12 @@ def check_symbols(request: DownloadRequest) -> None:
         symbols = [one for one in request.all_symbols() if _known_until.get((base, one), 0) <= time.monotonic()]
     with httpx.Client(timeout=3) as client:
         if len(symbols) > 1:  # a look at many costs as much as one at one: each by itself only if one is refused
-            answer = _ask(client, request, base, {"symbols": json.dumps(symbols, separators=(",", ":"))})
+            answer = _ask(client, base, {"symbols": json.dumps(symbols, separators=(",", ":"))})
             if answer is None or answer.status_code != 400:
                 _remember(base, symbols, answer)
                 return
         for symbol in symbols:
-            answer = _ask(client, request, base, {"symbol": symbol})
+            answer = _ask(client, base, {"symbol": symbol})
             if answer is None:
                 return
             if answer.status_code == 400 and answer.json().get("code") in (-1121, -1100):
@@ -65,25 +61,8 @@ def _remember(base: str, symbols: list[str], answer: httpx.Response | None) -> N
             _known_until.update({(base, symbol): time.monotonic() + KEEP_S for symbol in symbols})
 
 
-def _ask(client: httpx.Client, request: DownloadRequest, base: str, params: dict[str, str]) -> httpx.Response | None:
-    """Return the venue's answer, or None when it gives none, or should not be asked just now."""
-    limiter, host = open_limiter(), urlsplit(base).netloc
-    turn = limiter.reserve(host, WEIGHT)
-    if turn.pause is not None or turn.wait_s > LONGEST_WAIT_S:
-        log.warning("the venue is not asked for its symbols just now", venue=request.venue, host=host)
-        return None
-    time.sleep(turn.wait_s)
-    try:
-        answer = client.get(f"{base}/exchangeInfo", params=params)
-    except httpx.HTTPError as error:
-        log.warning("could not ask the venue for its symbols", venue=request.venue, error=str(error))
-        return None
-    if answer.status_code in (418, 429):
-        text = answer.headers.get("retry-after", "")
-        seconds = float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 60.0
-        limiter.pause(host, seconds, banned=answer.status_code == 418)
-        return None
-    return answer
+def _ask(client: httpx.Client, base: str, params: dict[str, str]) -> httpx.Response | None:
+    return ask(client, "GET", f"{base}/exchangeInfo", params, weight=WEIGHT)
 
 
 def _api(request: DownloadRequest) -> str | None:

@@ -193,7 +193,7 @@ def recheck(
 def probe(
     files: Pipeline,
     cuts: Annotated[
-        int, typer.Option(help="Moments at which the data are cut; each is two runs.", min=1, max=1000)
+        int, typer.Option(help="Moments that are drawn, two runs each; some are always cut.", min=1, max=1000)
     ] = 12,
     seed: Annotated[int, typer.Option(help="The same seed, the same cuts.", min=0)] = 0,
     as_json: Json = False,

@@ -88,3 +88,12 @@ def size(n_bytes: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people read it."""
+    for unit, length in (("s", 120), ("min", 120), ("h", 48)):
+        if seconds < length:
+            return f"{seconds:.1f} {unit}"
+        seconds /= 24 if unit == "h" else 60
+    return f"{seconds:.1f} days"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api_gateway.body import parse_yaml
-from cli.output import console, number, print_json, size, table
+from cli.output import console, duration, number, print_json, size, table
 from tickloom.client import Client, Run, RunFailed, Status
 from tickloom.contracts.stages import STAGES
 from tickloom.errors import InvalidRequest
@@ -45,8 +45,12 @@ def show_estimate(estimate: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(estimate)
         return
-    rows = [_costs(one["stage"], one, one["how"]) for one in estimate["stages"]]
-    rows.append(_costs("all", estimate, ""))
+    rows, told = [], ""
+    for one in estimate["stages"]:
+        rows.append(_costs(one["stage"], one, "as above" if one["how"] == told else one["how"]))
+        told = "" if one.get("cached") else one["how"]
+    left_out = f"without {', '.join(estimate['unknown'])}, not known" if estimate["unknown"] else ""
+    rows.append(_costs("all", estimate, left_out))
     table("", ["stage", ">rows", ">trials", ">memory", ">time", "how the rows are known"], rows)
     console().print(estimate["how"], markup=False, highlight=False)
 
@@ -62,9 +66,14 @@ def _costs(name: str, costs: dict[str, Any], how: str) -> list[str]:
     return [
         *(name, counted, number(costs["trials"]) if costs["trials"] else ""),
         "?" if memory is None else f"{size(memory['expected'])} (to {size(memory['high'])})",
-        "?" if seconds is None else f"{seconds['expected']:.1f} s ({seconds['low']:.1f} to {seconds['high']:.1f})",
+        "?" if seconds is None else _time(seconds),
         how,
     ]
+
+
+def _time(seconds: dict[str, float]) -> str:
+    low, expected, high = (duration(seconds[bound]) for bound in ("low", "expected", "high"))
+    return f"{expected} ({low} to {high})"
 
 
 def follow(run: Run, *, as_json: bool) -> None:

@@ -14,15 +14,19 @@ from tickloom.contracts.artifact import FileEntry, Manifest
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.identity import digest
 from tickloom.kernel import I64
-from tickloom.lake import Lake, decimals, units
+from tickloom.lake import Lake, decimals, floats, units
 
 DAY_US: Final = 86_400_000_000
 LATE: Final = "late"
 """Not a poison: the data begin at the moment, instead of ending there."""
 TURNED: Final = "turned"
 """Not a poison either: the daily returns after the moment are others, the prices are not."""
-POISONS: Final = ("halved", "doubled", "reversed")
-"""What becomes of the prices after a cut; times and quantities stay, so that bars go on closing."""
+POISONS: Final = ("halved", "doubled", "reversed", "mirrored")
+"""What becomes of the prices after a cut; times and quantities stay, so that bars go on closing.
+
+Mirrored is each price p as f * f / p, f the symbol's very first one: what rose since the beginning has fallen by as
+much, and later moves go the other way, whatever the market did in between.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,14 @@ class Times:
 
     first   the time of a bar's first trade or kline, which for bars of the clock can be later than its ts_open
     klines  when the klines close that the bars are made of, (n_klines,); none where they are made of trades
+    warmup  the different numbers of bars that features wait for before they have a value or are settled, rising
     """
 
     first: I64
     close: I64
     fills: I64
     klines: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    warmup: tuple[int, ...] = ()
 
     def tells(self, ts: int) -> bool:
         """Return whether data that end at `ts` still tell of every bar that has closed by then."""
@@ -97,7 +103,8 @@ def cut_download(source: Lake, download: Manifest, cut: Cut, lake: Lake) -> Mani
     last = cut.day(1) if cut.poison else cut.day()
     for symbol, facts in download.facts["symbols"].items():
         entries = [entry for entry in download.under(f"{symbol}/") if entry.facts["day"] <= last]
-        kept = [kept for entry in entries if (kept := _kept(source, entry, cut, lake, step)) is not None]
+        first = _first_price(source, entries[0], step) if entries and cut.poison == "mirrored" else 0.0
+        kept = [kept for entry in entries if (kept := _kept(source, entry, cut, lake, step, first)) is not None]
         files += kept
         if kept:
             symbols[symbol] = facts
@@ -117,7 +124,12 @@ def step_of(download: Manifest) -> int:
     return INTERVAL_US[download.facts["interval"]] if download.facts["data_type"] == "klines" else 0
 
 
-def _kept(source: Lake, entry: FileEntry, cut: Cut, lake: Lake, step: int) -> FileEntry | None:
+def _first_price(source: Lake, entry: FileEntry, step: int) -> float:
+    name = "open" if step else "price"
+    return float(floats(source.read_table(entry, [name])[name].slice(0, 1))[0])
+
+
+def _kept(source: Lake, entry: FileEntry, cut: Cut, lake: Lake, step: int, first: float) -> FileEntry | None:
     """Return the entry of a partition after the cut, None when nothing is left of it."""
     if entry.facts["last_ts"] + step < cut.ts:
         path = source.path(entry)
@@ -126,20 +138,24 @@ def _kept(source: Lake, entry: FileEntry, cut: Cut, lake: Lake, step: int) -> Fi
         return lake.add_file(entry.name, path, rows=entry.rows, facts=entry.facts)
     table = source.read_table(entry)
     if step:
-        table = klines.poisoned(table, cut.ts, cut.poison, cut.end()) if cut.poison else klines.ended(table, cut.ts)
+        false = klines.poisoned(table, cut.ts, cut.poison, cut.end(), first) if cut.poison else None
+        table = klines.ended(table, cut.ts) if false is None else false
     else:
         is_known = table["ts"].to_numpy() < cut.ts
-        table = _poisoned(table, is_known, cut.poison) if cut.poison else table.filter(pa.array(is_known))
+        table = _poisoned(table, is_known, cut.poison, first) if cut.poison else table.filter(pa.array(is_known))
     if not table.num_rows:
         return None
     decided = klines.facts(table, entry.facts) if step else _facts(table, entry.facts)
     return lake.add_table(entry.name, table, facts={**entry.facts, **decided})
 
 
-def _poisoned(table: pa.Table, is_known: Any, poison: str) -> pa.Table:
+def _poisoned(table: pa.Table, is_known: Any, poison: str, first: float) -> pa.Table:
     price, scale = units(table["price"])
     later = price[~is_known]
-    false = {"reversed": later[::-1], "doubled": later * 2, "halved": np.maximum(later // 2, 1)}[poison]
+    if poison == "mirrored":
+        false = klines.mirrored(later, first * 10**scale)
+    else:
+        false = {"reversed": later[::-1], "doubled": later * 2, "halved": np.maximum(later // 2, 1)}[poison]
     price = price.copy()
     price[~is_known] = false
     return table.set_column(table.column_names.index("price"), "price", decimals(price, scale))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from services.download.domain.scale import decimal_text, exact_sum
 from tickloom.kernel import I64
-from tickloom.lake import decimals, units
+from tickloom.lake import decimals, rescale, units
 
 PRICED: Final = ("open", "high", "low", "close", "notional", "buy_notional")
 """What is multiplied where prices are."""
@@ -22,11 +22,19 @@ def ended(table: pa.Table, ts: int) -> pa.Table:
     return table.filter(pa.array(table["ts_close"].to_numpy() < ts))
 
 
-def poisoned(table: pa.Table, ts: int, poison: str, end: int) -> pa.Table:
+def mirrored(price: I64, first: float) -> I64:
+    """Return first * first / price, at least 1, (n,): both in units of one scale."""
+    found: I64 = np.maximum(np.rint(first * (first / price)), 1.0).astype(np.int64)
+    return found
+
+
+def poisoned(table: pa.Table, ts: int, poison: str, end: int, first: float) -> pa.Table:
     """Return the klines that open before `end`, those that are not known right before `ts` with false values.
 
-    Halved and doubled are prices and notionals; in reverse order comes all but the times. Each is still a kline: its
-    high and low enclose its open and close, also where the open is true and the rest is not.
+    first  the price that mirrored ones are mirrored at
+
+    Halved and doubled are prices and notionals, mirrored the prices; in reverse order comes all but the times. Each is
+    still a kline: its high and low enclose its open and close, also where the open is true and the rest is not.
     """
     table = table.filter(pa.array(table["ts_open"].to_numpy() < end))
     opened, closed = (table[name].to_numpy() for name in ("ts_open", "ts_close"))
@@ -34,20 +42,41 @@ def poisoned(table: pa.Table, ts: int, poison: str, end: int) -> pa.Table:
     if not later.size:
         return table
     if poison == "reversed":
-        order = np.arange(table.num_rows)
-        order[later] = later[::-1]
-        times = {name: table[name] for name in ("ts_open", "ts_close")}
-        false = table.take(pa.array(order))
-        for name, column in times.items():
-            false = false.set_column(false.column_names.index(name), name, column)
+        false = _reversed(table, later)
+    elif poison == "mirrored":
+        false = _mirrored(table, later, first)
     else:
         false = table
         for name in set(PRICED) & set(table.column_names):
             values, scale = units(table[name])
             values = values.copy()
             values[later] = values[later] * 2 if poison == "doubled" else _halved(values[later], name)
-            false = false.set_column(false.column_names.index(name), name, decimals(values, scale))
+            false = _with(false, name, decimals(values, scale))
     return _with_true_opens(false, table, under_way)
+
+
+def _with(table: pa.Table, name: str, column: Any) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _reversed(table: pa.Table, later: I64) -> pa.Table:
+    order = np.arange(table.num_rows)
+    order[later] = later[::-1]
+    false = table.take(pa.array(order))
+    for name in ("ts_open", "ts_close"):
+        false = _with(false, name, table[name])
+    return false
+
+
+def _mirrored(table: pa.Table, later: I64, first: float) -> pa.Table:
+    """A high becomes a low: the further a price is above the first one, the further below it is its image."""
+    false = table
+    for name, image in (("open", "open"), ("high", "low"), ("low", "high"), ("close", "close")):
+        (values, scale), (source, source_scale) = units(table[name]), units(table[image])
+        values = values.copy()
+        values[later] = rescale(mirrored(source[later], first * 10**source_scale), source_scale, scale)
+        false = _with(false, name, decimals(values, scale))
+    return false
 
 
 def _halved(values: I64, name: str) -> I64:
@@ -63,7 +92,7 @@ def _with_true_opens(false: pa.Table, true: pa.Table, rows: I64) -> pa.Table:
     opens[rows] = known[rows]
     high[rows], low[rows] = np.maximum(high[rows], known[rows]), np.minimum(low[rows], known[rows])
     for name, values in (("open", opens), ("high", high), ("low", low)):
-        false = false.set_column(false.column_names.index(name), name, decimals(values, scale))
+        false = _with(false, name, decimals(values, scale))
     return false
 
 

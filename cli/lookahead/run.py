@@ -13,6 +13,7 @@ from cli.lookahead.chain import Made, Plan, run_chain
 from cli.lookahead.choices import walked
 from cli.lookahead.compare import STAGES, Compared, Leak, compare, events_of
 from cli.lookahead.cuts import POISONS, Cut, Times, cut_download, cut_times, step_of
+from cli.lookahead.fixed import fixed_cuts
 from cli.lookahead.reached import unreached
 from cli.lookahead.warmup import late_starts, unsettled
 from tickloom.contracts.artifact import Manifest
@@ -89,8 +90,7 @@ def probe(
         last = max(facts["last_ts"] for facts in download.facts["symbols"].values()) + step_of(download)
         whole = run_chain(lake, cut_download(source, download, Cut(last + 1), lake), plan)
         times = _times(source, download, whole, plan)
-        moments = cut_times(cuts, seed, list(times.values()))
-        forms = [Cut(ts, poison) for k, ts in enumerate(moments) for poison in ("", POISONS[(seed + k) % len(POISONS)])]
+        forms = _forms(cuts, seed, list(times.values()))
         work = Work(source, download, plan, whole, {symbol: of.first for symbol, of in times.items()}, folder)
         small = not isinstance(source.store, FolderStore) or _rows(download) * len(forms) < SMALL_ROWS
         tasks = [Task(f"probe {cut.day()} {cut.poison or 'cut'}", run_cut, (work, cut)) for cut in forms]
@@ -103,7 +103,7 @@ def probe(
         late = [leak for share in starts for leak in unsettled(whole, plan, share, folder)]
         first = {(leak.table, leak.column): leak for leak in reversed(late)}
         choices = walked(whole)
-        finding = _finding(plan, whole, found, [*unreached(whole)], choices.leaks, len(moments))
+        finding = _finding(plan, whole, found, [*unreached(whole)], choices.leaks, len({cut.ts for cut in forms}))
         settled_late = tuple(reversed(first.values()))
         return replace(finding, starts=len(starts), unsettled=settled_late, choices=choices.n_choices)
 
@@ -131,6 +131,13 @@ def check(pipeline: PipelineRequest) -> None:
         raise InvalidRequest("backtest.portfolio", reason)
 
 
+def _forms(n: int, seed: int, symbols: Sequence[Times]) -> list[Cut]:
+    """Return the cuts that are drawn, each with one poison by turns, and those that are always made."""
+    moments = cut_times(n, seed, symbols)
+    drawn = [Cut(ts, poison) for k, ts in enumerate(moments) for poison in ("", POISONS[(seed + k) % len(POISONS)])]
+    return list(dict.fromkeys([*drawn, *fixed_cuts(symbols)]))
+
+
 def _rows(download: Manifest) -> int:
     return sum(int(facts["rows"]) for facts in download.facts["symbols"].values())
 
@@ -154,8 +161,16 @@ def _times(source: Lake, download: Manifest, whole: Made, plan: Plan) -> dict[st
                 events = events_of(whole, symbol, fills.trades)
                 opens.update(events.filter(events["at_open"])["bar"].to_pylist())
         begun, entered = np.searchsorted(ids, first), np.array(sorted(opens), np.int64)
-        times[symbol] = Times(ids[begun], close, entered, ts) if step else Times(ts[begun], close, entered)
+        warmup, none = _warmup(whole, symbol), np.empty(0, np.int64)
+        times[symbol] = Times((ids if step else ts)[begun], close, entered, ts if step else none, warmup)
     return times
+
+
+def _warmup(whole: Made, symbol: str) -> tuple[int, ...]:
+    """Return the different numbers of rows that a symbol's features wait for, rising."""
+    entry = whole.stages["features"].file(f"{symbol}.parquet") if "features" in whole.stages else None
+    lengths = [entry.facts[name].values() for name in ("warmup", "settled")] if entry is not None else []
+    return tuple(sorted({int(rows) for rows_of in lengths for rows in rows_of}))
 
 
 def _columns(tables: Sequence[pa.Table], *names: str) -> list[I64]:

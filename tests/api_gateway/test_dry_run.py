@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from httpx import Response
 
+from api_gateway import asking
 from api_gateway.costs import FACTOR, Work, bytes_of, scale_of, seconds_of
 from services.backtest.job import BacktestJob
 from services.bars.job import BarsJob
@@ -16,11 +19,15 @@ from services.download.job import DownloadJob
 from services.features.job import FeaturesJob
 from services.signals.job import SignalsJob
 from services.viz.job import VizJob
+from tests.cli.lookahead.markets import trades
+from tests.conftest import REPOSITORY
+from tests.services.bars.runs import write_trades
 from tickloom.contracts.events import Progress, StageCall
 from tickloom.http import Report
 from tickloom.lake import open_lake
 from tickloom.ledger import leases, ledger_url, runs
 from tickloom.ledger.pace import Finished
+from tickloom.limiter import Limiter
 from tickloom.settings import settings
 
 KLINES = {"symbols": ["BTCUSDT"], "start_date": "2022-01", "end_date": "2022-03", "data_type": "klines"}
@@ -93,26 +100,125 @@ def test_rows_of_klines_are_those_of_the_calendar_and_trials_those_of_the_grid(g
     assert not any(one["cached"] for one in stages.values())
 
 
-@pytest.mark.parametrize(
-    ("download", "spec", "rows"),
-    [
-        ({"data_type": "aggTrades", "dataset": "seed=7,trades_per_day=1000"}, {"kind": "tick", "threshold": 100}, 900),
-        ({"data_type": "aggTrades", "dataset": "seed=7"}, {"kind": "time", "interval": "1h"}, None),
-        ({"data_type": "aggTrades"}, {"kind": "dollar", "threshold": 100000}, None),
-        ({"data_type": "aggTrades"}, {"kind": "dollar", "target_bars_per_day": 50}, 90 * 50),
-    ],
-)
-def test_what_cannot_be_known_is_null_with_the_reason(gateway, download, spec, rows):
-    body = CHAIN | {
-        "download": {k: v for k, v in KLINES.items() if k != "data_type"} | download,
-        "bars": {"spec": spec},
-    }
-    found = asked(gateway, "/submit_pipeline", body)
-    if rows is None:
-        assert found["rows"] is found["seconds"] is found["memory_bytes"] is None
-        assert "is known once they are" in found["stages"][-1]["how"]
-    else:
-        assert found["rows"]["expected"] == rows
+BARS = [
+    ({"kind": "tick", "threshold": 100}, (600, 1800, 3602)),
+    ({"kind": "tick", "threshold": 100, "reset": "daily"}, (600, 1800, 3780)),
+    ({"kind": "time", "interval": "1h"}, (0, 2 * 90 * 24, 2 * 90 * 24)),
+    ({"kind": "dollar", "target_bars_per_day": 50}, (2250, 2 * 90 * 50, 36_000)),
+    ({"kind": "dollar", "threshold": 100000}, (0, 1800, 360_000)),
+    ({"kind": "renko", "size": "5"}, (0, 1800, 360_000)),
+    ({"kind": "dollar_imbalance", "expected_trades": 1000}, (0, 180, 360_000)),
+]
+
+
+@pytest.mark.parametrize(("spec", "rows"), BARS, ids=[str(spec) for spec, _ in BARS])
+def test_bars_of_trades_are_known_or_bounded_or_guessed_for_both_symbols(gateway, spec, rows):
+    days = {k: v for k, v in KLINES.items() if k != "data_type"} | {"symbols": ["BTCUSDT", "ETHUSDT"]}
+    made = {"data_type": "aggTrades", "dataset": "seed=7,trades_per_day=1000"}
+    found = asked(gateway, "/submit_pipeline", CHAIN | {"download": days | made, "bars": {"spec": spec}})
+    assert tuple(found["rows"].values()) == rows
+    assert found["unknown"] == []
+    assert found["seconds"]["expected"] > 0
+    guessed = rows[0] == 0 and spec["kind"] != "time"
+    assert ("a guess" in found["stages"][-1]["how"]) is guessed
+
+
+def test_the_demo_is_estimated_as_it_is(gateway):
+    demo = yaml.safe_load((REPOSITORY / "configs" / "demo.yaml").read_text())
+    found = asked(gateway, "/submit_pipeline", demo)
+    assert [one["rows"]["expected"] for one in found["stages"]] == [3_600_000] * 2 + [36_000] * 4
+    assert found["rows"] == {"low": 0, "expected": 36_000, "high": 7_200_000}
+    assert found["seconds"]["high"] > found["seconds"]["expected"] > 1
+
+
+def test_what_is_not_known_is_named_and_the_rest_is_summed(gateway):
+    download = {k: v for k, v in KLINES.items() if k != "data_type"} | {"dataset": "seed=7"}
+    split = {"kind": "volume", "threshold": "3", "excess": "split"}
+    found = asked(gateway, "/submit_pipeline", CHAIN | {"download": download, "bars": {"spec": split}})
+    assert found["rows"] is None
+    assert found["unknown"] == ["features", "signals", "backtest", "viz"]
+    first = found["stages"][:2]
+    assert found["seconds"]["expected"] == pytest.approx(sum(one["seconds"]["expected"] for one in first))
+    assert found["memory_bytes"] == max((one["memory_bytes"] for one in first), key=lambda span: span["high"])
+    assert "is known once they are stored" in found["stages"][-1]["how"]
+
+
+BINANCE = {"symbols": ["BTCUSDT"], "start_date": "2022-01-30", "end_date": "2022-03", "venue": "binance"}
+"""Two days of January, two whole months: four archives of 61 days."""
+SPOT = "https://data.binance.vision/data/spot"
+
+
+def of_exchange(gateway, **changes: Any) -> dict[str, Any]:
+    body = CHAIN | {"download": BINANCE | {"data_type": "aggTrades"} | changes}
+    answer = gateway.post("/submit_pipeline", params={"dry_run": "true", "check_symbols": "false"}, json=body)
+    return answer.json()["stages"][0]
+
+
+def test_the_trades_of_an_exchange_follow_from_the_sizes_of_its_archives(gateway, respx_mock):
+    sizes = {"monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2022-02": 13_000_000,
+             "monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2022-03": 26_000_000,
+             "daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2022-01-30": 1_300_000}  # fmt: skip
+    for name, n_bytes in sizes.items():
+        respx_mock.head(f"{SPOT}/{name}.zip").respond(200, headers={"content-length": str(n_bytes)})
+    respx_mock.head(f"{SPOT}/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2022-01-31.zip").respond(404)
+    download = of_exchange(gateway)
+    total = sum(sizes.values())
+    assert download["rows"] == {"low": total // 25, "expected": total // 13, "high": -(-total // 6)}
+    assert download["how"] == "an estimate by the size of 4 of 4 archives, 6 to 25 bytes a trade"
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No Redis is missed: the limit is that of this process."""
+    limiter = Limiter("", {})
+    monkeypatch.setattr(asking, "open_limiter", lambda: limiter)
+
+
+def test_of_many_archives_a_few_are_asked_for_and_the_bounds_are_wider(gateway, respx_mock, alone):
+    route = respx_mock.head(url__startswith=SPOT).respond(200, headers={"content-length": "13000"})
+    download = of_exchange(gateway, symbols=["BTCUSDT", "ETHUSDT"], start_date="2018-01", end_date="2021-12")
+    assert route.call_count == 24
+    assert "24 of 96 archives" in download["how"]
+    assert download["rows"]["expected"] == pytest.approx(96_000, rel=0.02)  # months are not equally long
+    assert download["rows"]["high"] > 6 * download["rows"]["expected"]
+
+
+def test_what_the_exchange_told_before_it_fell_silent_is_used(gateway, respx_mock, alone):
+    told = iter([Response(200, headers={"content-length": "13000"})] * 5 + [Response(503)])
+    respx_mock.head(url__startswith=SPOT).mock(side_effect=lambda _: next(told))
+    download = of_exchange(gateway, start_date="2018-01", end_date="2021-12")
+    assert "5 of 48 archives" in download["how"]
+    assert download["rows"]["expected"] == pytest.approx(48_000, rel=0.05)
+
+
+@pytest.mark.parametrize("status", [403, 418, 500])
+def test_where_the_exchange_does_not_say_the_trades_are_bounded(gateway, respx_mock, alone, status):
+    route = respx_mock.head(url__startswith=SPOT).respond(status)
+    download = of_exchange(gateway)
+    assert download["rows"] == {"low": 0, "expected": 61 * 300_000, "high": 61 * 10_000_000}
+    assert "the exchange does not say" in download["how"]
+    assert route.call_count == 1
+    of_exchange(gateway)
+    assert route.call_count == (1 if status == 418 else 2)  # who bans us is left alone
+
+
+@pytest.mark.parametrize("spec", [
+    {"kind": "dollar", "threshold": 5000}, {"kind": "dollar", "threshold": 5000, "excess": "carry"},
+    {"kind": "dollar", "threshold": 100, "excess": "split"}, {"kind": "volume", "threshold": "9", "reset": "daily"},
+    {"kind": "volume", "threshold": "0.1"},
+], ids=str)  # fmt: skip
+def test_trades_that_are_stored_bound_the_bars_by_what_was_traded_in_all(gateway, spec):
+    write_trades(settings().import_dir, "AAA", trades(1))
+    chain = {"download": {"venue": "file", "data_type": "trades", "files": {"AAA": "AAA.csv"}}, "bars": {"spec": spec}}
+    chain["features"] = CHAIN["features"]
+    task = gateway.post("/submit_pipeline", json=chain).json()["task_id"]
+    carried_out(task, "download")
+    rows = asked(gateway, "/submit_pipeline", chain)["rows"]
+    carried_out(task, "bars")
+    _, stages = runs.read(ledger_url(), task)
+    n_bars = sum(entry.rows for entry in open_lake().manifest(stages[1].artifact_id).files if entry.rows)
+    assert rows["low"] <= n_bars <= rows["high"]
+    assert rows["expected"] == pytest.approx(n_bars, rel=0.25)
 
 
 def test_a_request_that_would_be_refused_is_refused(gateway):

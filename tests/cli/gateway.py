@@ -132,7 +132,11 @@ def _estimate() -> dict[str, Any]:
     }  # fmt: skip
     unknown = {"rows": None, "trials": None, "memory_bytes": None, "seconds": None, "how": "not known before"}
     stages = [{"stage": "bars", "cached": False} | unknown, {"stage": "backtest", "cached": False} | costs]
-    body = {"artifact_id": ARTIFACTS["viz"], "stages": [*stages, {"stage": "viz", "cached": True} | costs]}
+    body = {
+        "artifact_id": ARTIFACTS["viz"],
+        "unknown": ["bars"],
+        "stages": [*stages, {"stage": "viz", "cached": True} | costs],
+    }
     return Estimate.model_validate(body | costs).model_dump(mode="json")
 
 

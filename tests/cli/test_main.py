@@ -141,7 +141,8 @@ def test_a_dry_run_tells_what_it_would_take_and_submits_nothing(
 ) -> None:
     answer = tickloom(gateway.url, tmp_path, *words, "--dry-run")
     assert answer.returncode == 0, answer.stderr
-    for text in ("2,160 (0 to 2,160)", "64", "1.0 s (0.2 to 4.0)", "by the [calendar]", "?", "found, nothing to do"):
+    told = ("by the [calendar]", "?", "found, nothing to do", "without bars, not known")
+    for text in ("2,160 (0 to 2,160)", "64", "1.0 s (0.2 s to 4.0 s)", *told):
         assert text in answer.stdout
     assert [path.partition("?")[2] for _, path, _, _ in gateway.submissions()] == ["dry_run=true"]
     answer = tickloom(gateway.url, tmp_path, *words, "--dry-run", "--json")

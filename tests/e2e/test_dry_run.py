@@ -9,14 +9,8 @@ from tests.e2e.system import System
 
 
 def test_the_bounds_of_a_dry_run_hold_for_the_demo(system: System) -> None:
-    """The demo, of a week: bounds before anything is there, exact rows once the signals are."""
+    """The demo as it is: bounds before anything is there, exact rows once the signals are."""
     chain = yaml.safe_load((REPOSITORY / "configs" / "demo.yaml").read_text())
-    chain["download"] |= {
-        "start_date": "2022-02-01",
-        "end_date": "2022-02-07",
-        "dataset": "seed=11,trades_per_day=4000",
-    }
-    chain["bars"]["spec"] = {"kind": "tick", "threshold": 20}
     before = system.client.estimate(chain)
     assert before["trials"] == 64
     run = system.client.pipeline(chain)

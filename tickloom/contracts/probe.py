@@ -13,7 +13,12 @@ Text = Annotated[str, StringConstraints(max_length=300)]
 class ProbeRequest(Contract):
     """Look for look-ahead once the chain is through, before its report is drawn."""
 
-    cuts: int = Field(8, ge=1, le=1000, description="moments at which the data are cut; each is two runs")
+    cuts: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="moments that are drawn to cut the data at, two runs each; some more are always cut",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="the same seed, the same cuts")
     on_leak: Literal["fail", "warn"] = Field(
         "fail", description="fail: the command ends with a failure; warn: it says so"

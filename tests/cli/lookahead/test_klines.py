@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.cli.lookahead.bugs import BUGS
 from tests.cli.lookahead.markets import CROSS, SMAS, pipeline, probed
 from tests.services.bars.runs import DAY_US, T0, imported
 from tickloom.contracts.artifact import Manifest
-from tickloom.lake import Lake, decimals, floats, open_lake
+from tickloom.lake import Lake, decimals, floats, open_lake, units
 
 STEP_US = 900_000_000
 HOURS = {"kind": "time", "interval": "1h"}
@@ -102,7 +103,8 @@ def test_c1b_a_clean_strategy_over_klines_raises_no_alarm(
     found = probed(market, pipeline(spec, features, signals, **backtest), cuts=4, seed=2)
     assert found.leaks == ()
     assert not found.refused
-    assert (found.cuts, found.runs) == (4, 8)
+    assert found.cuts > 4
+    assert found.runs > 2 * found.cuts
     assert set(found.stages) == {"bars", "features", "signals", "fills", "equity"}
 
 
@@ -137,7 +139,7 @@ def test_a_poison_leaves_what_was_known_and_every_row_a_kline(
     rows: list[tuple[int, int]], at: int, poison: str
 ) -> None:
     true, ts = table_of(*map(list, zip(*rows, strict=True))), T0 + at
-    false = klines.poisoned(true, ts, poison, T0 + 2 * DAY_US)
+    false = klines.poisoned(true, ts, poison, T0 + 2 * DAY_US, 2.0)
     known = true["ts_close"].to_numpy() < ts
     begun = true["ts_open"].to_numpy() < ts
     assert false.filter(pa.array(known)) == true.filter(pa.array(known))
@@ -148,13 +150,17 @@ def test_a_poison_leaves_what_was_known_and_every_row_a_kline(
     assert (low <= np.minimum(o, c)).all()
     assert (h >= np.maximum(o, c)).all()
     assert (low > 0).all()
-    if poison != "reversed" and not known.all():
+    if poison == "mirrored":
+        whole = ~begun  # of the one that is under way the open is true
+        image = [max(round(Fraction(200) ** 2 / int(p)), 1) for p in units(true["low"])[0][whole]]
+        assert units(false["high"])[0][whole].tolist() == image
+    elif poison != "reversed" and not known.all():
         assert (c != floats(true["close"]))[~known].any() or floats(true["close"])[~known].max() <= 0.01
 
 
 def test_a_poison_ends_with_the_day_after_its_moment() -> None:
     true = table_of([100] * 400, [1] * 400)
-    false = klines.poisoned(true, T0 + STEP_US, "doubled", Cut(T0 + STEP_US).end())
+    false = klines.poisoned(true, T0 + STEP_US, "doubled", Cut(T0 + STEP_US).end(), 0.0)
     assert false.num_rows == 2 * 96
 
 

@@ -3,17 +3,20 @@
 import json
 import re
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from api_gateway import intake
 from cli.lookahead.command import lines
-from cli.lookahead.cuts import Cut, Times, cut_download, cut_times
+from cli.lookahead.cuts import POISONS, Cut, Times, cut_download, cut_times
+from cli.lookahead.fixed import fixed_cuts
 from cli.main import app
 from services.download.job import DownloadJob
 from tests.cli.lookahead.bugs import BUGS, overlapping_labels
@@ -27,7 +30,7 @@ from tickloom.contracts.stages import VERSIONS
 from tickloom.errors import InvalidRequest
 from tickloom.http import Report
 from tickloom.identity import artifact_id
-from tickloom.lake import Lake, open_lake
+from tickloom.lake import Lake, open_lake, units
 from tickloom.ledger import ledger_url, migrate
 from tickloom.settings import settings
 
@@ -45,6 +48,17 @@ def test_c1b_a_planted_bug_is_caught_and_its_stage_and_column_are_named(
     first = found.leaks[0]
     assert (first.stage, bool(re.fullmatch(column, first.column))) == (stage, True), first
     assert f"LOOK-AHEAD in {stage}, column {first.column}" in lines(found)[0]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", ["bfill", "a universe of the future"])
+def test_c1b_what_drawn_cuts_may_miss_is_caught_whatever_the_seed(
+    source: Manifest, monkeypatch: pytest.MonkeyPatch, name: str, seed: int
+) -> None:
+    plant, stage, column = BUGS[name]
+    plant(monkeypatch)
+    first = probed(source, pipeline(stop_loss_rate=0.003, **COSTLESS), cuts=1, seed=seed).leaks[0]
+    assert (first.stage, bool(re.fullmatch(column, first.column))) == (stage, True), first
 
 
 def test_c1b_labels_that_overlap_from_the_training_into_the_test_set_are_caught(
@@ -116,7 +130,7 @@ def test_several_symbols_and_bars_are_probed_and_nothing_is_left_in_the_lake(sou
     before = sorted(open_lake().store.names(""))
     bars = {"specs": {"chosen": TICK, "other": {"kind": "time", "interval": "1h"}}}
     found = probed(both, pipeline(bars, ALL), cuts=2, seed=5)
-    assert (found.leaks, found.symbols, found.runs) == ((), ("AAA", "BBB"), 4)
+    assert (found.leaks, found.symbols) == ((), ("AAA", "BBB"))
     assert sorted(open_lake().store.names("")) == before
 
 
@@ -132,7 +146,11 @@ def test_a_cut_is_what_the_download_stage_makes_of_the_trades_before_it(
     assert [lake.read_table(e) for e in made.files] == [open_lake().read_table(e) for e in honest]
 
 
-@pytest.mark.parametrize("poison", ["halved", "doubled", "reversed"])
+def true_units(table: pa.Table) -> list[int]:
+    return units(table["price"])[0].tolist()
+
+
+@pytest.mark.parametrize("poison", POISONS)
 def test_a_poison_changes_later_prices_alone(source: Manifest, probe_home: Path, poison: str) -> None:
     lake, ts = Lake(str(probe_home / poison)), T0 + DAY_US // 3
     made = cut_download(open_lake(), source, Cut(ts, poison), lake)
@@ -140,6 +158,10 @@ def test_a_poison_changes_later_prices_alone(source: Manifest, probe_home: Path,
     for entry in made.files:
         false, true = lake.read_table(entry), open_lake().read_table(source.file(entry.name))
         is_later = true["ts"].to_numpy() >= ts
+        if poison == "mirrored":
+            first = true_units(open_lake().read_table(source.under("AAA/")[0]))[0]
+            image = [max(round(Fraction(first) ** 2 / p), 1) for p in true_units(true)]
+            assert np.array(true_units(false))[is_later].tolist() == np.array(image)[is_later].tolist()
         differs = np.array(false["price"].to_pylist()) != np.array(true["price"].to_pylist())
         assert not differs[~is_later].any()
         assert differs[is_later].mean() > 0.9
@@ -156,6 +178,23 @@ def test_the_same_seed_makes_the_same_cuts_and_some_are_right_after_the_open_of_
     assert 501 in cuts
     assert sum(cut < 200 for cut in cuts) >= 5  # early ones
     assert 0 < min(cuts) <= max(cuts) <= 1000
+
+
+def test_a_probe_always_cuts_after_the_first_bar_at_the_ends_of_warm_ups_beside_fills_and_late() -> None:
+    first = np.arange(0, 1000, 10)
+    symbol = Times(first, first + 9, np.array([20, 50, 70]), warmup=(0, 1, 4, 9, 19, 39, 49, 400))
+    short = Times(first[:5], first[:5] + 9, np.array([2]), warmup=(1,))
+    cuts = fixed_cuts([short, symbol])
+    early = [10, 90, 190, 490]  # after bars 0, 8, 18 and 48: the last without a value of some column
+    assert {cut.ts for cut in cuts} == {*early, 201, 701, 510, 991}
+    for ts in (510, 991):  # halfway and in the last bar
+        assert {cut.poison for cut in cuts if cut.ts == ts} == {"", *POISONS}
+    assert all(sum(cut.ts == ts for cut in cuts) == 2 for ts in (*early, 201, 701))
+
+
+def test_without_a_bar_there_is_no_cut() -> None:
+    none = np.empty(0, np.int64)
+    assert fixed_cuts([]) == fixed_cuts([Times(none, none, none)]) == []
 
 
 def test_an_account_of_many_symbols_cannot_be_probed_and_it_says_why(source: Manifest) -> None:

@@ -99,9 +99,11 @@ def test_the_report_of_a_clean_run_says_that_it_was_probed(
     client = Stages()
     assert ran(client) == 0
     assert list(client.made) == list(STAGES)
-    assert "No look-ahead found in 3 cuts" in report(client)
     verdict = json.loads(capsys.readouterr().out)["probe"]
-    assert (verdict["cuts"], verdict["runs"], verdict["leak"]) == (3, 6, None)
+    assert f"No look-ahead found in {verdict['cuts']} cuts" in report(client)
+    assert verdict["leak"] is None
+    assert verdict["cuts"] > 3
+    assert verdict["runs"] > 2 * verdict["cuts"]
     assert client.made["viz"].request["probe"] == verdict
 
 

@@ -1,0 +1,53 @@
+"""The cuts that no seed decides: at the moments, and with the prices, that bring out what drawn ones may miss."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from cli.lookahead.cuts import POISONS, Cut, Times
+
+WARMUPS: Final = 4
+"""Ends of warm-ups at which the data are cut, the shortest and the longest among them."""
+
+
+def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
+    """Return the cuts that every probe makes, in the order of time; none without a bar.
+
+    After the first bar and at the end of warm-ups, where values that were filled in backwards are; right after the
+    first and the last open with a fill; halfway and in the last bar, there with every poison, for what depends on how
+    all ends (a universe of later winners, a scale of all the data) depends on which way the prices go.
+    Of the symbol with the most bars, or most fills; the first of several.
+    """
+    symbols = [times for times in symbols if times.close.size]
+    if not symbols:
+        return []
+    longest, traded = max(symbols, key=lambda of: of.close.size), max(symbols, key=lambda of: of.fills.size)
+    found: set[Cut] = set()
+    for k, ts in enumerate(_told(symbols, longest, _early(longest))):
+        found |= {Cut(ts), Cut(ts, ("doubled", "mirrored")[k % 2])}
+    opens = [int(traded.first[bar]) + 1 for bar in traded.fills[[0, -1]]] if traded.fills.size else []
+    for ts in opens:
+        if all(of.tells(ts) for of in symbols):
+            found |= {Cut(ts), Cut(ts, "halved")}
+    n_bars = longest.close.size
+    ends = [*_told(symbols, longest, [n_bars // 2]), int(longest.first[-1]) + 1]
+    for ts in ends:
+        if all(of.tells(ts) for of in symbols):
+            found |= {Cut(ts, poison) for poison in ("", *POISONS)}
+    return sorted(found, key=lambda cut: (cut.ts, cut.poison))
+
+
+def _early(times: Times) -> list[int]:
+    """Return the bars after whose close a value may be there that only later bars can have given: rising."""
+    waits = [wait for wait in times.warmup if 0 < wait < times.close.size]
+    last = len(waits) - 1
+    spread = {waits[round(k * last / (WARMUPS - 1))] for k in range(WARMUPS)} if waits else set()
+    return sorted({0} | {wait - 1 for wait in spread})
+
+
+def _told(symbols: Sequence[Times], times: Times, bars: Sequence[int]) -> Iterator[int]:
+    """Yield the moment right after each bar's close, or after the next one that data which end there tell of."""
+    for bar in bars:
+        moments = (int(close) + 1 for close in times.close[bar:])
+        told = next((ts for ts in moments if all(of.tells(ts) for of in symbols)), None)
+        if told is not None:
+            yield told
