@@ -82,6 +82,20 @@ def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tup
     return chosen, outside
 
 
+def courses(draws: Panel, at: Sequence[int]) -> tuple[list[list[float]], list[float]]:
+    """Return the equity of each draw after `at` of its returns, beginning with 1, and its largest drawdown."""
+    paths, falls = [], []
+    for returns in draws:
+        equity, peak, fall = [1.0], 1.0, 0.0
+        for change in returns:
+            equity.append(equity[-1] * (1 + change))
+            peak = max(peak, equity[-1])
+            fall = min(fall, equity[-1] / peak - 1)
+        paths.append([equity[k] for k in at])
+        falls.append(fall)
+    return paths, falls
+
+
 def moved(
     opens: Sequence[float], trades: Sequence[tuple[int, int, int, float]], costs: tuple[float, float], cash: float
 ) -> float:

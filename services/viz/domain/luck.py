@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from services.viz.domain.fans import fans
 from services.viz.domain.words import NOT_AVAILABLE, percent, plural, signed, span
 from tickloom.sharpe import Moments, luck_alone, probabilistic_sharpe_ratio
 from tickloom.tries import Tries
@@ -41,6 +42,7 @@ def luck(facts: Facts, earlier: Tries) -> Fields:
             *_chance(facts),
         ],
         "curves": curves(facts["curves"]),
+        "fans": fans(facts),
         "surface": _surface(facts["costs"]),
     }
 
@@ -155,6 +157,7 @@ def _chance(facts: Facts) -> list[Fields]:
     rows = [_row("Random entries as good", _share(random["p_value"]), random["reason"] or meaning)]
     for key, label, what in (
         ("bootstrap_of_days", "Return, days drawn anew", "total_return"),
+        ("bootstrap_of_trades", "Return, trades drawn anew", "total_return"),
         ("shuffled_trades", "Drawdown, trades shuffled", "max_drawdown"),
     ):
         bands = facts[key]
