@@ -119,11 +119,12 @@ def _record(facts: Facts) -> list[Fields]:
 def _overfitting(found: Facts | None) -> list[Fields]:
     if found is None:
         return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials that differ, and 16 days")]
+    halvings = f"{found['n_halves']:,} halvings"
     return [
         _row(
             "Probability of overfitting",
             _share(found["probability"]),
-            f"how often the best on half of the days is below the middle on the others: {found['n_halves']:,} halvings",
+            f"how often the best by Sharpe ratio on half of the days is below the middle on the others: {halvings}",
         ),
         _row("Loss out of sample", _share(found["loss"]), "how often it loses money on the other half"),
     ]
@@ -133,11 +134,11 @@ def _walks(walks: Facts | None) -> list[Fields]:
     if walks is None:
         return [_row("Walk-forward", NOT_AVAILABLE, "it needs 40 days")]
     rows = []
-    for name, how in (("anchored", "chosen on all days before"), ("rolling", "chosen on the last two stretches")):
+    for name, how in (("anchored", "best on all days before"), ("rolling", "best on the last two stretches")):
         walk = walks[name]
         sharpes = f"{_or_not(walk['out_of_sample_sharpe'])}, in sample {_or_not(walk['in_sample_sharpe'])}"
         value = f"{percent(walk['out_of_sample_return'], plus=True)}"
-        rows.append(_row(f"Walk-forward, {name}", value, f"{how}, new in each stretch: Sharpe ratio {sharpes}"))
+        rows.append(_row(f"Walk-forward, {name}", value, f"Sharpe ratio {how}, chosen anew in each stretch: {sharpes}"))
     return rows
 
 
