@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import combinations
-from math import inf, isnan
+from math import e, erf, inf, isnan
 from statistics import fmean, stdev, variance
 
 Panel = Sequence[Sequence[float]]
@@ -14,6 +14,57 @@ def sharpe(returns: Sequence[float]) -> float:
     """Return mean over standard deviation; 0 when nothing varies."""
     deviation = stdev(returns)
     return fmean(returns) / deviation if deviation > 1e-12 else 0.0
+
+
+def normal_cdf(z: float) -> float:
+    """Return the probability that a standard normal variable is below z."""
+    return (1 + erf(z / 2**0.5)) / 2
+
+
+def normal_quantile(p: float) -> float:
+    """Return the z that a standard normal variable is below with probability p, by halving."""
+    low, high = -40.0, 40.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if normal_cdf(middle) < p else (low, middle)
+    return low
+
+
+def moments(returns: Sequence[float]) -> tuple[int, float, float, float]:
+    """Return n, Sharpe ratio, skewness and raw kurtosis, the last two by the moments of the n values themselves."""
+    n, mean = len(returns), fmean(returns)
+    second, third, fourth = (fmean((r - mean) ** k for r in returns) for k in (2, 3, 4))
+    return n, mean / stdev(returns), third / second**1.5, fourth / second**2
+
+
+def standard_error(n: int, ratio: float, skewness: float, kurtosis: float) -> float:
+    """Return the standard deviation of a Sharpe ratio's estimate from n returns."""
+    return float(((1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2) / (n - 1)) ** 0.5)
+
+
+def probabilistic_sharpe_ratio(sample: tuple[int, float, float, float], benchmark: float) -> float:
+    """Return the probability that the true ratio is above the benchmark."""
+    return normal_cdf((sample[1] - benchmark) / standard_error(*sample))
+
+
+def expected_maximum(n_trials: float, spread: float) -> float:
+    """Return the best ratio to expect of trials without skill that lie so far apart (a standard deviation)."""
+    gamma = 0.57721566490153286
+    best = (1 - gamma) * normal_quantile(1 - 1 / n_trials) + gamma * normal_quantile(1 - 1 / (n_trials * e))
+    return max(0.0, spread * best)
+
+
+def minimum_track_record(sample: tuple[int, float, float, float], benchmark: float, confidence: float) -> float:
+    """Return the length of the record at which the probability is the confidence, by halving."""
+    _, *shape = sample
+    low, high = 1.0, 1e15
+    for _ in range(300):
+        middle = (low + high) / 2
+        # n need not be whole here: the standard error falls with the root of n - 1.
+        error = standard_error(2, *shape) / (middle - 1) ** 0.5
+        enough = normal_cdf((sample[1] - benchmark) / error) >= confidence
+        low, high = (low, middle) if enough else (middle, high)
+    return high
 
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> float:
@@ -80,6 +131,20 @@ def walk_forward(panel: Panel, anchored: bool, stretches: int, past: int) -> tup
         chosen.append(ratios.index(max(ratios)))
         outside += [day[chosen[-1]] for day in panel[cuts[k] : cuts[k + 1]]]
     return chosen, outside
+
+
+def courses(draws: Panel, at: Sequence[int]) -> tuple[list[list[float]], list[float]]:
+    """Return the equity of each draw after `at` of its returns, beginning with 1, and its largest drawdown."""
+    paths, falls = [], []
+    for returns in draws:
+        equity, peak, fall = [1.0], 1.0, 0.0
+        for change in returns:
+            equity.append(equity[-1] * (1 + change))
+            peak = max(peak, equity[-1])
+            fall = min(fall, equity[-1] / peak - 1)
+        paths.append([equity[k] for k in at])
+        falls.append(fall)
+    return paths, falls
 
 
 def moved(

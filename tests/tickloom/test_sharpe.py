@@ -54,6 +54,68 @@ def test_the_minimum_track_record_length_is_that_of_the_papers_table(a_year: int
     assert needed / a_year == pytest.approx(years, abs=5e-3)
 
 
+def test_the_minimum_track_record_length_is_that_of_the_papers_skewed_example() -> None:
+    # the same place: monthly returns with a skewness of -0.72 and a kurtosis of 5.78 need 4.99 years, not 3.24
+    needed = minimum_track_record_length(Moments(36, 2 / math.sqrt(12), -0.72, 5.78), 1 / math.sqrt(12))
+    assert needed is not None
+    assert needed / 12 == pytest.approx(4.99, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "benchmark", "skewness", "expected"),
+    [
+        (1.14, 1.0, 0.0, 228.73497),  # mlfinlab
+        (2 / math.sqrt(12), 1 / math.sqrt(12), -0.72, 52.37369),  # R's PerformanceAnalytics, which leaves kurtosis out
+    ],
+)
+def test_the_minimum_track_record_length_equals_two_other_implementations(
+    ratio: float, benchmark: float, skewness: float, expected: float
+) -> None:
+    needed = minimum_track_record_length(Moments(100, ratio, skewness, 3.0), benchmark)
+    assert needed == pytest.approx(expected, rel=1e-7)
+
+
+def test_independent_trials_equal_those_by_numpys_correlations() -> None:
+    random = np.random.default_rng(7)
+    returns = random.normal(0, 0.01, (300, 40)) + random.normal(0, 0.01, (300, 1))
+    between = np.corrcoef(returns, rowvar=False)
+    rho = between[np.triu_indices(40, 1)].mean()
+    assert mean_correlation(returns) == pytest.approx(rho, rel=1e-12)
+    assert independent_trials(40, mean_correlation(returns)) == pytest.approx(rho + (1 - rho) * 40, rel=1e-12)
+
+
+SAMPLES = st.builds(Moments, st.integers(3, 5000), st.floats(0.02, 1.0), st.floats(-1.0, 1.0), st.floats(3.0, 30.0))
+
+
+@settings(max_examples=200, deadline=None)
+@given(SAMPLES, st.floats(-0.5, 0.5), st.floats(2.0, 1e6), st.floats(1e-6, 0.1))
+def test_all_ratios_and_lengths_equal_the_slow_twins(
+    sample: Moments, benchmark: float, n_trials: float, variance: float
+) -> None:
+    whole = (sample.n, sample.sharpe, sample.skewness, sample.kurtosis)
+    luck = naive.expected_maximum(n_trials, variance**0.5)
+    assert expected_maximum_sharpe(n_trials, variance) == pytest.approx(luck, rel=1e-8, abs=1e-12)
+    expected = naive.probabilistic_sharpe_ratio(whole, benchmark)
+    assert probabilistic_sharpe_ratio(sample, benchmark) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    deflated = naive.probabilistic_sharpe_ratio(whole, luck)
+    assert deflated_sharpe_ratio(sample, n_trials, variance) == pytest.approx(deflated, rel=1e-6, abs=1e-9)
+    needed = minimum_track_record_length(sample, benchmark)
+    if sample.sharpe - benchmark < 1e-3:
+        assert needed is None or needed > 1e4
+    else:
+        assert needed == pytest.approx(naive.minimum_track_record(whole, benchmark, 0.95), rel=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-0.2, 0.2), min_size=3, max_size=40))
+def test_moments_equal_the_slow_twins(returns: list[float]) -> None:
+    sample = moments(np.array(returns))
+    if np.std(returns) > 1e-6:
+        assert sample is not None
+        ours = (sample.n, sample.sharpe, sample.skewness, sample.kurtosis)
+        assert ours == pytest.approx(naive.moments(returns), rel=1e-6, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("sample", "n_trials", "variance", "probabilistic", "deflated"),
     [

@@ -40,8 +40,9 @@ def searches_of(requests: Mapping[str, Mapping[str, Any]]) -> list[Searched]:
     requests  the canonical requests of the stages before it; `download` and `signals` are needed
 
     Two searches are of the same data when they are of the same symbol of the same market, whatever the bars: ticks,
-    klines and bars of them all show the same prices. An imported file is its SHA-256. Nothing is known of an input
-    whose run was deleted.
+    klines and bars of them all show the same prices. Imported files are what they are declared to be, so that a file
+    with a line more is not fresh data; without declared days they are of all days. Nothing is known of an input whose
+    run was deleted.
     """
     if not {"download", "signals"} <= requests.keys():
         return []
@@ -50,16 +51,7 @@ def searches_of(requests: Mapping[str, Mapping[str, Any]]) -> list[Searched]:
     first = download.first_day() if download.start_date else "0000"
     last = download.last_day() if download.end_date else "9999"
     place = f"{download.venue} {download.market} {download.dataset}".strip()
-    return [
-        Searched(
-            symbol,
-            f"file {pinned.sha256}" if (pinned := download.files.get(symbol)) else place,
-            str(first),
-            str(last),
-            n_trials,
-        )
-        for symbol in download.all_symbols()
-    ]
+    return [Searched(symbol, place, str(first), str(last), n_trials) for symbol in download.all_symbols()]
 
 
 def requests_above(url: str, artifact_id: str) -> dict[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""How far a search is: its finished trials, the best so far. Told while batches run; nothing of it is kept."""
+"""How far a search is: its finished trials, the best so far. Told while batches run; none of it reaches the lake."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

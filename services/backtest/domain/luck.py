@@ -78,6 +78,7 @@ def luck(returns: F64, best: int, trades: F64, seed: int) -> Luck:
         "walk_forward": _walks(anchored, rolling),
         "quantiles": QUANTILES,
         "bootstrap_of_days": _bands(bootstrapped(returns[:, best], seed)),
+        "bootstrap_of_trades": _bands(bootstrapped(trades, seed)),
         "shuffled_trades": _bands(shuffled(trades, seed)),
     }
     return Luck(facts, anchored, rolling)

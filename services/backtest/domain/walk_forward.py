@@ -2,7 +2,8 @@
 
 The days are cut into equal stretches. `anchored` chooses on all days before a stretch, `rolling` on the stretches just
 before it. A trial's returns on a stretch are those of its own unbroken run: who changes trials takes over the position
-that the new one has, without paying for the change.
+that the new one has, without paying for the change. The best is by Sharpe ratio, whatever the request's objective:
+any stretch of daily returns has one, while a profit factor needs trades.
 
 Source: Pardo (2008), The Evaluation and Optimization of Trading Strategies, chapter 11.
 """

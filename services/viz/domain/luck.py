@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from services.viz.domain.fans import fans
 from services.viz.domain.words import NOT_AVAILABLE, percent, plural, signed, span
 from tickloom.sharpe import Moments, luck_alone, probabilistic_sharpe_ratio
 from tickloom.tries import Tries
@@ -41,6 +42,7 @@ def luck(facts: Facts, earlier: Tries) -> Fields:
             *_chance(facts),
         ],
         "curves": curves(facts["curves"]),
+        "fans": fans(facts),
         "surface": _surface(facts["costs"]),
     }
 
@@ -117,11 +119,12 @@ def _record(facts: Facts) -> list[Fields]:
 def _overfitting(found: Facts | None) -> list[Fields]:
     if found is None:
         return [_row("Probability of overfitting", NOT_AVAILABLE, "it needs two trials that differ, and 16 days")]
+    halvings = f"{found['n_halves']:,} halvings"
     return [
         _row(
             "Probability of overfitting",
             _share(found["probability"]),
-            f"how often the best on half of the days is below the middle on the others: {found['n_halves']:,} halvings",
+            f"how often the best by Sharpe ratio on half of the days is below the middle on the others: {halvings}",
         ),
         _row("Loss out of sample", _share(found["loss"]), "how often it loses money on the other half"),
     ]
@@ -131,11 +134,11 @@ def _walks(walks: Facts | None) -> list[Fields]:
     if walks is None:
         return [_row("Walk-forward", NOT_AVAILABLE, "it needs 40 days")]
     rows = []
-    for name, how in (("anchored", "chosen on all days before"), ("rolling", "chosen on the last two stretches")):
+    for name, how in (("anchored", "best on all days before"), ("rolling", "best on the last two stretches")):
         walk = walks[name]
         sharpes = f"{_or_not(walk['out_of_sample_sharpe'])}, in sample {_or_not(walk['in_sample_sharpe'])}"
         value = f"{percent(walk['out_of_sample_return'], plus=True)}"
-        rows.append(_row(f"Walk-forward, {name}", value, f"{how}, new in each stretch: Sharpe ratio {sharpes}"))
+        rows.append(_row(f"Walk-forward, {name}", value, f"Sharpe ratio {how}, chosen anew in each stretch: {sharpes}"))
     return rows
 
 
@@ -155,6 +158,7 @@ def _chance(facts: Facts) -> list[Fields]:
     rows = [_row("Random entries as good", _share(random["p_value"]), random["reason"] or meaning)]
     for key, label, what in (
         ("bootstrap_of_days", "Return, days drawn anew", "total_return"),
+        ("bootstrap_of_trades", "Return, trades drawn anew", "total_return"),
         ("shuffled_trades", "Drawdown, trades shuffled", "max_drawdown"),
     ):
         bands = facts[key]

@@ -1,16 +1,22 @@
 """Every trial on the same data counts: which searches are of the same data, and which count."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
 
+import migrations
 from tests.tickloom.ledger.test_ledger import WRONG, claimed, manifest, states
 from tickloom.contracts.download import DownloadRequest
 from tickloom.contracts.events import BestTrial, Progress, Trials
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.identity import digest
-from tickloom.ledger import leases, runs
+from tickloom.ledger import leases, migrate, runs, transaction
+from tickloom.ledger.database import engine
 from tickloom.ledger.runs import PlannedStage, Submission
 from tickloom.ledger.trials import earlier_trials, requests_above, searches_of
 from tickloom.tries import Tries
@@ -85,15 +91,42 @@ def test_the_same_data_are_the_same_symbol_of_the_same_market_on_days_in_common(
     assert earlier(url, "new", requests()) == ({"BTCUSDT": 5} if is_same else {})
 
 
-def test_an_imported_file_is_its_bytes_whatever_it_is_called(url):
-    def of(path: str, sha256: str) -> dict[str, dict[str, Any]]:
-        file = {"BTCUSDT": {"path": path, "sha256": sha256}}
-        asked = {"venue": "file", "symbols": [], "start_date": None, "end_date": None, "files": file}
-        return requests(9, **asked)
+def imported(n_trials: int = 9, sha256: str = "1" * 64, **download: Any) -> dict[str, dict[str, Any]]:
+    file = {"BTCUSDT": {"path": "a.csv", "sha256": sha256}}
+    asked = {"venue": "file", "symbols": [], "start_date": None, "end_date": None, "files": file}
+    return requests(n_trials, **(asked | download))
 
-    runs.accept(url, submission("a", of("a.csv", "1" * 64)))
-    assert earlier(url, "new", of("b.csv", "1" * 64)) == {"BTCUSDT": 9}
-    assert earlier(url, "new", of("a.csv", "2" * 64)) == {}
+
+def test_an_imported_file_with_another_line_is_not_fresh_data(url):
+    runs.accept(url, submission("a", imported(sha256="1" * 64)))
+    assert earlier(url, "new", imported(sha256="2" * 64)) == {"BTCUSDT": 9}
+    assert earlier(url, "new", imported(data_type="klines", interval="15m")) == {"BTCUSDT": 9}
+    assert earlier(url, "new", imported(market="usdm")) == {}
+    assert earlier(url, "new", requests()) == {}
+
+
+def test_imported_files_with_declared_days_are_the_same_data_on_days_in_common_alone(url):
+    runs.accept(url, submission("a", imported(start_date="2022-01", end_date="2022-03")))
+    assert earlier(url, "new", imported(start_date="2022-03-31", end_date="2022-12")) == {"BTCUSDT": 9}
+    assert earlier(url, "new", imported(start_date="2022-04", end_date="2022-12")) == {}
+    assert earlier(url, "new", imported()) == {"BTCUSDT": 9}
+
+
+def test_searches_of_imported_files_in_an_older_ledger_are_found_again(tmp_path):
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    migrate(url)
+    for name, market in (("a", "usdm"), ("b", "spot")):
+        runs.accept(url, submission(name, imported(market=market)))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine(url).connect().execution_options(write=True) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0004")
+    with transaction(url) as session:
+        session.execute(text("UPDATE searches SET data = 'file ' || :sha256"), {"sha256": "1" * 64})
+    migrate(url)
+    for market in ("usdm", "spot"):
+        assert earlier(url, "new", imported(market=market)) == {"BTCUSDT": 9}
 
 
 def test_a_search_that_was_cancelled_before_it_showed_anything_does_not_count(url):
