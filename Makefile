@@ -61,10 +61,10 @@ lock: $(STAMP) ## Resolve the dependencies of pyproject.toml anew into requireme
 	$(BIN)/uv export --quiet --frozen --no-dev --no-emit-project --no-annotate --no-header -o deploy/requirements.lock
 	rm -f uv.lock
 
-chaos: $(STAMP) ## The long campaign of kills
+chaos: $(STAMP) ## The long campaign of kills, and of moments at which golden strategies are cut
 	@$(BIN)/python -m pytest -m chaos $(PYTEST)
 
-fuzz: $(STAMP) ## The long campaign of texts for the parsers: 10,000, some minutes
+fuzz: $(STAMP) ## The long campaign of texts for the parsers, 10,000, and of orders, 1,000 streams: some minutes
 	@$(BIN)/python -m pytest -n 2 -m fuzz $(PYTEST)
 
 bench: $(STAMP) ## Measure against nine peers, from pandas to NautilusTrader

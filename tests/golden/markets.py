@@ -55,8 +55,8 @@ def _us(times: "pd.Series[pd.Timestamp]") -> I64:
     return times.astype("datetime64[us, UTC]").astype(np.int64).to_numpy()
 
 
-Made = tuple[Columns, I64, list[F64]]
-"""Bars, the time of each close, and the prices of each bar's trades in the order of their ids."""
+Made = tuple[Columns, I64, list[F64], I64]
+"""Bars, the time of each close, the prices of each bar's trades in the order of their ids, the time of each open."""
 
 
 def made(symbol: str, trades_per_day: int, **spec: object) -> Callable[[], Made]:
@@ -81,7 +81,7 @@ def made(symbol: str, trades_per_day: int, **spec: object) -> Callable[[], Made]
         whole = joined(pieces).columns
         columns = {name: whole[name] / 10.0**places for name in ("open", "high", "low", "close")}
         paths = np.split(np.concatenate(prices) / 10.0**places, np.cumsum(whole["n_trades"]))[:-1]
-        return columns | {"volume": whole["volume"] / 10.0**lots}, whole["ts_close"], paths
+        return columns | {"volume": whole["volume"] / 10.0**lots}, whole["ts_close"], paths, whole["ts_open"]
 
     return build
 
@@ -103,6 +103,13 @@ def bars_of(market: str, shared_data: Path | None) -> tuple[Columns, I64]:
         return MADE[market]()[:2]
     assert shared_data is not None
     return REAL[market](shared_data)
+
+
+def opens_of(market: str, ts_close: I64) -> I64:
+    """Return the time of each open of a market's bars, or of its first ones, whose closes are given."""
+    if market in MADE:
+        return MADE[market]()[3][: ts_close.size]
+    return ts_close - (QUARTER_HOUR_US if market == "btc_15m" else DAY_US)
 
 
 def digest_of(columns: Columns, ts_close: I64) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from services.backtest.adapters.tables import REASONS
 from services.backtest.domain.account import account_rules, reads_volatility, reads_volume
 from services.backtest.domain.inside import Opener
+from services.backtest.domain.latency import acting_bars, late
 from services.backtest.domain.metrics import buy_and_hold_return, metrics
 from services.backtest.domain.prices import checked_flow, checked_prices, with_stop_unit
 from services.backtest.kernels.engine import run_full
@@ -26,7 +27,7 @@ from services.backtest.kernels.inside import BY_TRADES
 from services.backtest.kernels.types import Curve, Outcome, Prices, Signal, Trades
 from services.features.domain.catalogue import compute
 from services.signals.domain.rules import Rules as SignalRules
-from tests.golden.markets import MADE, Columns, bars_of, digest_of
+from tests.golden.markets import MADE, Columns, bars_of, digest_of, opens_of
 from tests.golden.strategies import Strategy
 from tickloom.kernel import F64, I64
 from tickloom.strategy.rules import Rules
@@ -48,7 +49,10 @@ def inputs_of(strategy: Strategy, columns: Columns, ts_close: I64) -> tuple[Pric
     known = columns | {column.name: column.values for column in features}
     prices = with_stop_unit(prices, known[request.stop_loss.column] if request.stop_loss else None)
     (changes,) = SignalRules.of(strategy.signals_request()).changes([{}], known, ts_close.size)
-    return prices, Signal(*changes), rules
+    signal, latency_us = Signal(*changes), request.latency_ms * 1000
+    if latency_us:
+        signal = late(signal, acting_bars(opens_of(strategy.market, ts_close), ts_close, latency_us))
+    return prices, signal, rules
 
 
 def played(

@@ -20,6 +20,11 @@ class Strategy:
     sees_trades: bool = False
     """Whether the trades of the bars are there, to decide what happens inside one; only made bars have any."""
 
+    @property
+    def is_made(self) -> bool:
+        """Whether every machine has its bars."""
+        return self.market.startswith("sim_")
+
     def features_request(self) -> FeaturesRequest:
         specs = [{"name": name, "timeperiod": periods} for name, periods in self.features.items()]
         return FeaturesRequest.model_validate({"features": specs})
@@ -152,6 +157,11 @@ STRATEGIES = (
     Strategy("limits and brackets on dollar bars, filled at trades", "sim_eth_dollar", {"bbands": [20]}, BANDS,
              {"entry": {"kind": "limit", "offset_rate": 0.001, "bars": 5}, "take_profit_rate": 0.008, "inside_bar":
               "fills", "stop_loss_rate": 0.006, "trailing_stop_rate": 0.01, "maker_rate": 0.0}, sees_trades=True),
+    # Signals that take time to arrive.
+    Strategy("averages flip, heard two seconds late", "btc_15m", AVERAGES, FLIP,
+             {"latency_ms": 2_000, "stop_loss_rate": 0.02}),
+    Strategy("cross on dollar bars, heard half an hour late", "sim_eth_dollar", AVERAGES, CROSS,
+             {"latency_ms": 1_800_000, "stop_loss_rate": 0.02}),
     # Made bars: dollar bars.
     Strategy("cross on dollar bars", "sim_eth_dollar", AVERAGES, CROSS, {"stop_loss_rate": 0.02}),
     Strategy("flip on dollar bars by risk", "sim_eth_dollar", AVERAGES, FLIP,

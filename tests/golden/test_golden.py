@@ -1,4 +1,4 @@
-"""C5: thirty strategies with every figure in full, and what laws C1, C2, C3 and C6 say of them.
+"""C5: fifty strategies with every figure in full, and what laws C1, C2, C3 and C6 say of those of one symbol.
 
 A change here is wanted or wrong. Where it is wanted: `python -m tests.golden --write`, and a line in CHANGELOG.md.
 """
@@ -16,8 +16,8 @@ from services.backtest.adapters.tables import REASONS
 from services.backtest.domain.account import reads_volatility
 from services.backtest.domain.latency import masks_of
 from services.backtest.kernels.types import Prices, Signal
-from tests.golden.__main__ import kept
-from tests.golden.markets import MADE, bars_of
+from tests.golden.__main__ import ALL, Golden, found_of, kept
+from tests.golden.markets import bars_of
 from tests.golden.record import differences, inputs_of, paths_of, played, record_of
 from tests.golden.strategies import STRATEGIES, Strategy
 from tests.naive import backtest as naive
@@ -31,20 +31,20 @@ every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda stra
 
 
 @pytest.fixture
-def data(strategy: Strategy, request: pytest.FixtureRequest) -> Path | None:
+def data(strategy: Golden, request: pytest.FixtureRequest) -> Path | None:
     """The folder of real data, for strategies on real data."""
-    return None if strategy.market in MADE else request.getfixturevalue("shared_data")
+    return None if strategy.is_made else request.getfixturevalue("shared_data")
 
 
-@every_strategy
-def test_c5_a_golden_strategy_does_what_it_did(strategy: Strategy, data: Path | None) -> None:
-    found = differences(kept()[strategy.name], record_of(strategy, data))
+@pytest.mark.parametrize("strategy", ALL, ids=lambda strategy: strategy.name)
+def test_c5_a_golden_strategy_does_what_it_did(strategy: Golden, data: Path | None) -> None:
+    found = differences(kept()[strategy.name], found_of(strategy, data))
     assert found == [], "if this is wanted: python -m tests.golden --write, and a line in CHANGELOG.md"
 
 
 def test_c5_the_strategies_are_thirty_and_between_them_do_everything_an_account_can() -> None:
-    records = kept()
-    assert [strategy.name for strategy in STRATEGIES] == list(records)
+    assert [strategy.name for strategy in ALL] == list(kept())
+    records = {strategy.name: kept()[strategy.name] for strategy in STRATEGIES}
     assert len(records) >= 30
     left = {name for record in records.values() for name in record["counts"] if name.startswith("left by ")}
     assert left == {f"left by {reason}" for reason in REASONS.values()}
@@ -59,7 +59,8 @@ def test_c5_the_strategies_are_thirty_and_between_them_do_everything_an_account_
     }  # fmt: skip
     assert {type(request.impact).__name__ for request in asked} == {"NoneType", "VolumeShare", "SquareRoot"}
     assert {type(request.entry).__name__ for request in asked} == {"MarketEntry", "LimitEntry"}
-    assert sum(strategy.market in MADE for strategy in STRATEGIES) >= 12  # they run where there is no real data
+    assert any(request.latency_ms for request in asked)
+    assert sum(strategy.is_made for strategy in STRATEGIES) >= 12  # they run where there is no real data
 
 
 def test_c5_a_difference_is_named_and_a_last_bit_of_a_logarithm_is_none() -> None:
@@ -119,25 +120,30 @@ def test_c3_the_books_balance_at_every_bar(strategy: Strategy, data: Path | None
     np.testing.assert_allclose(np.cumsum(filled)[:-1], curve.position, atol=1e-9 * max(1.0, np.abs(filled).sum()))
 
 
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.chaos)], ids=["few", "all"])
 @every_strategy
 def test_c1_bars_of_a_later_time_change_no_feature_signal_or_fill_before_it(
-    strategy: Strategy, data: Path | None
+    strategy: Strategy, data: Path | None, everywhere: bool
 ) -> None:
+    """At five moments, three of them behind a fill; in the campaign at fifty, and behind every fill (500 at most)."""
     columns, ts_close = bars_of(strategy.market, data)
     prices, signal, rules = inputs_of(strategy, columns, ts_close)
     paths = paths_of(strategy)
     _, _, whole, trades = played(strategy, prices, signal, rules, paths_of(strategy))
     rng, closed = np.random.default_rng(len(strategy.name)), trades.exit_bar[trades.exit_bar >= 0]
-    near = [int(bar) + 1 for bar in rng.permutation(np.r_[trades.entry_bar, closed])[:3]]
-    for cut in [*near, *rng.integers(1, ts_close.size, 2).tolist()]:
+    n_near, n_far = (500, 50) if everywhere else (3, 2)
+    near = [int(bar) + 1 for bar in rng.permutation(np.r_[trades.entry_bar, closed])[:n_near]]
+    for cut in [*near, *rng.integers(1, ts_close.size, n_far).tolist()]:
         poisoned = {name: np.r_[x[:cut], 3.0 * x[cut:][::-1]] for name, x in columns.items()}
         for bars, ts in (({n: x[:cut].copy() for n, x in columns.items()}, ts_close[:cut]), (poisoned, ts_close)):
             known, said, _ = inputs_of(strategy, bars, ts)
             later = [3.0 * path for path in paths[cut:][::-1]] if bars is poisoned else []
             _, _, curve, made = played(strategy, known, said, rules, [*paths[:cut], *later])
-            n_said = int((said.bar < cut).sum())
+            # What is late says what the next open is to act on, and behind the last bar there is none.
+            until = cut - 1 if strategy.backtest_request().latency_ms else cut
+            n_said = int((said.bar < until).sum())
             for ours, before in zip(said, signal, strict=True):
-                np.testing.assert_array_equal(ours[:n_said], before[: int((signal.bar < cut).sum())])
+                np.testing.assert_array_equal(ours[:n_said], before[: int((signal.bar < until).sum())])
             for ours, before in zip(curve, whole, strict=True):
                 np.testing.assert_array_equal(ours[:cut], before[:cut])
             n_done = int((closed < cut).sum())

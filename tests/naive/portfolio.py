@@ -269,11 +269,14 @@ class Twin:
             if of_net < min(part, 1 - Fraction(1, 10**9)) and equity > 0:
                 self.events.append((ts, "max_net at the fill"))
             part = min(part, of_net)
-        most = min(Fraction(self.plan["max_weight"]), Fraction(self.plan["floor_weight"])) * (equity - part * costs)
+        after = equity - part * costs
+        most = min(Fraction(self.plan["max_weight"]), Fraction(self.plan["floor_weight"])) * after
         for s, (q, why) in orders.items():
             side = 1 if q > 0 else -1
             there = max(most - abs(self.position[s]) * self.at(s), ZERO) / self.at(s)
-            self.fill(ts, s, now[s], side, self.sized(min(part * abs(q), there), self.price(s, side)), why)
+            wanted = min(part * abs(q), there)
+            if wanted * self.at(s) > after / 10**9:
+                self.fill(ts, s, now[s], side, self.sized(wanted, self.price(s, side)), why)
         self.enlarged.append((net, self.net(), self.equity()))
 
     def at(self, s: int) -> Fraction:

@@ -112,7 +112,7 @@ NO_IMPACT_OF_CONTRACTS = "volumes of COIN-M are numbers of contracts, so what sh
 
 
 InsideBar = Literal["order", "fills", "guess"]
-"""What decides inside a bar that reaches several prices: its trades, in their order; them, and for the prices of stops
+"""What decides inside a bar that reaches several prices: its trades, in their order; them, and for the prices of fills
 too; or the usual guess."""
 
 
@@ -166,7 +166,8 @@ class BacktestRequest(Contract):
     inside_bar: InsideBar = Field(
         "order",
         description="order: where a bar reaches several of stop, target, limit, its own trades say which came first; "
-        "fills: and each stop fills at the trade that reached it; guess: the stop came first",
+        "fills: and each stop fills at the trade that reached it, each limit that rested at its limit; guess: the stop "
+        "came first",
     )
     objective: Objective = "sharpe_ratio"
     portfolio: Portfolio | None = Field(

@@ -23,7 +23,7 @@ from tickloom.strategy.pricing import sized, taker_price
 from tickloom.strategy.rules import Rules
 
 DUST = 1e-9
-"""A change below this share of equity is rounding, and sends no order."""
+"""A change below this share of equity is rounding: it sends no order, and what is left of one fills nothing."""
 N_FILLS, N_TRADES, N_EVENTS, N_REFUSED = range(4)
 
 
@@ -172,6 +172,8 @@ def _cut_to_room(markets: Markets, rules: Rules, plan: Plan, book: Book, events:
         s = markets.event_symbol[e]
         left = max(most - abs(book.position[s]) * book.mark[s], 0.0) / book.mark[s]
         quantity = min(part * abs(book.order[s]), left)
+        if quantity * book.mark[s] <= DUST * after:  # where there is no room, rounding leaves some
+            quantity = 0.0
         book.order[s] = quantity if book.order[s] > 0.0 else -quantity
 
 

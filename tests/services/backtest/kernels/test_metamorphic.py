@@ -101,7 +101,7 @@ def test_m7_buy_and_hold_is_its_closed_form(market: Market, rules: Rules) -> Non
     np.testing.assert_allclose(curve.equity[1:], rules.initial_cash / fill * market.close[1:], rtol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@many
 @given(
     market=markets(),
     rules=account_rules(),

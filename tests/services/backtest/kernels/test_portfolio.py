@@ -112,7 +112,7 @@ def test_c1_nothing_at_a_moment_depends_on_a_later_one(
     assert found.events.limit[:told].tolist() == whole.events.limit[: (whole.events.ts <= cut).sum()].tolist()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(books, rules_of(), plans())
 def test_m13_a_symbol_that_is_never_traded_changes_nothing(symbols: list[Symbol], rules: Rules, plan: Plan) -> None:
     plan = plan._replace(weighting=plan.weighting % 2)  # a target of volatility is shared by all
@@ -126,7 +126,7 @@ def test_m13_a_symbol_that_is_never_traded_changes_nothing(symbols: list[Symbol]
         assert ours.tolist() == theirs.tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(books, rules_of(), plans())
 def test_m22_no_fill_that_makes_a_position_larger_leaves_a_limit_behind(
     symbols: list[Symbol], rules: Rules, plan: Plan

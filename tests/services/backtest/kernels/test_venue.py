@@ -12,7 +12,7 @@ from tests.services.backtest.kernels.test_engine import flat, market
 from tests.services.backtest.markets import FREE, Market, assert_equals_twin, busy_markets, run, venue_rules
 from tickloom.strategy.rules import BY_NOTIONAL, BY_RISK, SQUARE_ROOT, VOLUME_SHARE, Rules
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=200, deadline=None)
 Bar = tuple[float, float, float, float]
 
 
@@ -35,7 +35,7 @@ def test_c3_the_books_balance_whatever_the_orders(market: Market, rules: Rules) 
     assert outcome.position == (trades.side * trades.quantity)[trades.reason == OPEN].sum()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(market=busy_markets(), rules=venue_rules(), data=st.data())
 def test_c1_what_comes_later_changes_nothing_before(market: Market, rules: Rules, data: st.DataObject) -> None:
     _, _, curve, trades = run(market, rules)
