@@ -5,6 +5,7 @@ import pytest
 from exchange_sim.faults import FAULTS
 from services.bars.job import BarsJob
 from services.download.domain import errors
+from services.download.domain.suspicion import UNLIKE
 from tests.services.download.runs import Stage, partitions
 from tests.services.download.sources import T0, trade
 from tests.services.download.test_job import NAMED, REPAIRED
@@ -57,6 +58,27 @@ def test_rows_that_were_changed_are_found_by_the_official_bars(stage):
     (check,) = (check for check in certificate["checks"] if check["name"] == "klines")
     assert (certificate["grade"], check["grade"]) == ("D", "D")
     assert set(certificate["klines"]["largest"]) <= {"volume", "notional", "buy_volume", "buy_notional"}
+
+
+def test_days_that_differ_from_the_official_bars_are_put_right_from_their_daily_archives(stage):
+    clean = stage.sim(start="2024-02")
+    run = stage.sim("fault=rows_changed,fault_on=aggTrades-2024-02.zip", start="2024-02", quality={"klines": True})
+    assert partitions(run) == partitions(clean)
+    account = run.facts["corrections"]["BTCUSDT"]
+    assert {(one["by"], one["why"]) for one in account} == {("daily", UNLIKE)}
+    assert run.facts["quality"]["corrected_days"] == len(account) == 29
+    (certificate,) = stage.certificates(run)
+    grades = {check["name"]: check["grade"] for check in certificate["checks"]}
+    assert (grades["klines"], grades["corrections"], certificate["grade"]) == ("A", "B", "B")
+    assert all(f"aggTrades-2024-02-{day:02}.zip" in str(run.facts["archives"]) for day in (1, 29))
+
+
+def test_monthly_klines_that_are_wrong_are_held_against_the_daily_ones_before_a_month_is_blamed(stage):
+    run = stage.sim("fault=rows_changed,fault_on=BTCUSDT-1m-2024-02.zip", start="2024-02", quality={"klines": True})
+    (certificate,) = stage.certificates(run)
+    assert certificate["grade"] == "A"
+    assert run.facts["corrections"] == {"BTCUSDT": []}
+    assert "BTCUSDT-1m-2024-02-29.zip" in str(run.facts["archives"])
 
 
 def test_a_day_that_a_month_lacks_and_the_daily_archive_has_costs_nothing(stage):

@@ -20,6 +20,7 @@ from services.download.domain.suspicion import (
     DayFacts,
     notes_of,
     suspicions,
+    unlike_days,
 )
 from services.download.domain.times import DAY_US, day_number
 from tests import naive
@@ -122,3 +123,10 @@ def test_ids_put_exactly_those_days_in_doubt_that_hold_or_border_a_missing_one(m
     days = [day(n, min(known), max(known), len(known)) for n, known in ids.items()]
     by_ids = {n for n, why in doubts(days).items() if set(why) & {MISSING_ID, MISSING_AROUND}}
     assert by_ids == naive.download.doubtful_days(ids)
+
+
+def test_a_day_is_unlike_the_klines_for_any_minute_but_those_that_aggregates_leave_out():
+    january = {"days": {"2024-01-01": [9, 0, 0, 0, 3], "2024-01-02": [9, 1, 0, 0, 0], "2024-01-03": [9, 0, 1, 0, 0]}}
+    february = {"days": {"2024-02-01": [9, 0, 0, 1, 0]}}
+    found = unlike_days({"2024-02": february, "2024-01": january, "2024-03": {"not_compared": "there are none"}})
+    assert found == [date(2024, 1, 2), date(2024, 1, 3), date(2024, 2, 1)]
