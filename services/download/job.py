@@ -115,7 +115,10 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
         "symbols": symbols,
         "archives": gathered.archives,
         "quality": summary(
-            [part.facts["quality"] for part in gathered.parts], gathered.missing, gathered.series.values()
+            [part.facts["quality"] for part in gathered.parts],
+            gathered.missing,
+            gathered.series.values(),
+            sum(facts["rows"] for facts in symbols.values()),
         )
         | {"left_out_days": {symbol: [d.isoformat() for d in days] for symbol, days in verdict.left_out.items()}},
         "certificates": grades(verdict.certificates),

@@ -162,10 +162,6 @@ class Series:
         why, now = why or ["it differs from the monthly archive"], self._facts(day)
         return Correction(day, "daily", list(why), before, now.rows, differs.only_daily, now.missing, beside=differs)
 
-    def rows(self) -> int:
-        """Return how many trades there are."""
-        return sum(map(_rows, self.entries.values()))
-
     def days_lacking_in_months(self) -> list[date]:
         """Return the days that daily archives have and monthly ones do not."""
         return [one.day for one in self.corrections if one.by == "daily" and not one.rows_before]

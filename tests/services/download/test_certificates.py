@@ -121,12 +121,17 @@ def test_warn_goes_on_and_tells(stage):
     assert any("BTCUSDT 2024-01 have grade" in text for text in stage.told[-1].warnings)
 
 
+def certificate_rows(stage, run):
+    return sum(certificate["rows"] for certificate in stage.certificates(run))
+
+
 def test_drop_day_leaves_the_bad_day_out_and_says_so(stage):
     rule = {"minimum": "B", "on_failure": "drop_day", "klines": False}
     run = stage.sim("fault=id_gap,fault_on=2024-01-06", start="2024-01-05", end="2024-01-07", quality=rule, **AS_IT_IS)
     assert list(partitions(run)) == ["BTCUSDT/2024-01-05.parquet", "BTCUSDT/2024-01-07.parquet"]
     assert run.facts["quality"]["left_out_days"] == {"BTCUSDT": ["2024-01-06"]}
     assert run.facts["symbols"]["BTCUSDT"]["partitions"] == 2
+    assert run.facts["quality"]["rows"] == run.facts["symbols"]["BTCUSDT"]["rows"] == certificate_rows(stage, run)
     (certificate,) = stage.certificates(run)
     assert (certificate["grade"], certificate["grade_as_found"]) == ("A", "D")
     assert certificate["left_out_days"] == ["2024-01-06"]

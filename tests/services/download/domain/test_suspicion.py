@@ -23,7 +23,7 @@ from services.download.domain.suspicion import (
     unlike_days,
 )
 from services.download.domain.times import DAY_US, day_number
-from tests import naive
+from tests.naive import download as naive
 
 FIRST = date(2024, 1, 1)
 
@@ -122,7 +122,7 @@ def test_ids_put_exactly_those_days_in_doubt_that_hold_or_border_a_missing_one(m
     ids = {n: known for n, known in ids.items() if known}
     days = [day(n, min(known), max(known), len(known)) for n, known in ids.items()]
     by_ids = {n for n, why in doubts(days).items() if set(why) & {MISSING_ID, MISSING_AROUND}}
-    assert by_ids == naive.download.doubtful_days(ids)
+    assert by_ids == naive.doubtful_days(ids)
 
 
 def test_a_day_is_unlike_the_klines_for_any_minute_but_those_that_aggregates_leave_out():
