@@ -19,7 +19,7 @@ from services.download.domain.gaps import step_gaps
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import RowReader
-from services.download.domain.times import DAY_US, day_number, day_of, to_microseconds, years_of
+from services.download.domain.times import DAY_US, check_times, day_number, day_of, to_microseconds, years_of
 from services.download.domain.voids import between, runs_of
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.download import INTERVAL_US
@@ -144,6 +144,7 @@ def _read_klines(
         klines.check_rows(source.name, part.line, rows, layout)
         days = times // DAY_US
         keep = (days >= day_number(source.first)) & (days <= day_number(source.last))
+        check_times(source.name, part.line, times, keep)
         if not keep.all():
             quality.dropped["other_day"] += int((~keep).sum())
             rows, days = rows[keep], days[keep]
@@ -167,23 +168,27 @@ def _store_klines(lake: Lake, source: Source, days: list[int], spool: Spool, qua
         quality.add_counts(counts)
         opened.append(bars.columns["ts_open"])
         quality.rows += opened[-1].size
-        quality.days |= _kline_days(opened[-1])
+        quality.days |= _kline_days(opened[-1], step)
         name, facts = _named(source.symbol, run[0], bars.facts() | {"last_day": day_of(run[-1]).isoformat()})
         yield lake.add_table(name, klines_table(bars), facts=facts)
     if opened:
         step_gaps(np.concatenate(opened), step, quality.time_gaps)
 
 
-def _kline_days(opened: I64) -> dict[str, dict[str, Any]]:
-    """Return what the record says of each day of klines: how many, and the opening times of the first and the last."""
+def _kline_days(opened: I64, step: int) -> dict[str, dict[str, Any]]:
+    """Return what the record says of each day of klines: how many, the opening times of the first and the last, and how
+    many do not open at a multiple of their interval.
+    """
     numbers, first, counts = np.unique(opened // DAY_US, return_index=True, return_counts=True)
+    misaligned = np.add.reduceat(opened % step != 0, first, dtype=np.int64)
     return {
         day_of(int(n)).isoformat(): {
             "rows": int(count),
             "first_ts": int(opened[at]),
             "last_ts": int(opened[at + count - 1]),
+            "misaligned": int(wrong),
         }
-        for n, at, count in zip(numbers, first, counts, strict=True)
+        for n, at, count, wrong in zip(numbers, first, counts, misaligned, strict=True)
     }
 
 

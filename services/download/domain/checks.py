@@ -146,6 +146,17 @@ def bars(period: Period) -> Check:
     return Check("bars", grade, _verdict(grade), text, {"expected": expected, "missing": missing, "share": share})
 
 
+def alignment(period: Period) -> Check:
+    """Count the klines that open at another time than a multiple of their interval: they are of other hours, or cut."""
+    count = sum(day.misaligned for day in period.days)
+    share = _share(count, period.rows)
+    grade = grade_of("alignment", share)
+    text = "Every bar opens at a multiple of its interval."
+    if count:
+        text = f"{_n(count, 'bar opens', 'bars open')} off the multiples of the interval, {_percent(share)} of all."
+    return Check("alignment", grade, _verdict(grade), text, {"misaligned": count, "share": share})
+
+
 def silences(period: Period) -> Check:
     """Look for silences that do not fit the symbol's rhythm (rhythm.py); ids tell halts from missing data."""
     there = [day for day in period.days if day.rows]
@@ -285,5 +296,5 @@ TRADES: Final[Sequence[Callable[[Period], Check]]] = (
     *(corrections, klines),
 )
 KLINES: Final[Sequence[Callable[[Period], Check]]] = (
-    checksums, days, bars, order, duplicates, foreign_rows,
+    checksums, days, bars, alignment, order, duplicates, foreign_rows,
 )  # fmt: skip

@@ -45,6 +45,7 @@ class Day:
     start_known: bool = False  # the ids run on from the day with rows before it, or it is the symbol's first
     end_known: bool = False  # the ids run on to the day with rows after it
     bars_expected: int = 0  # of klines
+    misaligned: int = 0  # of klines: bars that do not open at a multiple of their interval
     duplicates: int = 0
     out_of_order: int = 0
     time_reversals: int = 0
@@ -188,5 +189,6 @@ def kline_days(
             expected -= since // step_us if day == seen[0] else 0
             expected -= per_day - 1 - until // step_us if day == seen[-1] else 0
         rows = known["rows"] if known is not None else 0
-        found.append(Day(day, rows=rows, bars_expected=expected, source=sources.get(day)))
+        misaligned = known["misaligned"] if known is not None else 0
+        found.append(Day(day, rows=rows, bars_expected=expected, misaligned=misaligned, source=sources.get(day)))
     return found

@@ -13,6 +13,7 @@ LIMITS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     "ids": (0, 1e-5, 1e-3, 1e-2, 5e-2),
     "unknown_ids": (0, 1, 1, 1, 1),
     "bars": (0, 1e-3, 1e-2, 5e-2, 0.2),
+    "alignment": (0, 1e-3, 1e-2, 5e-2, 0.2),
     "silences": (0, 1e-3, 1e-2, 5e-2, 0.2),
     "halts": (0, 1, 1, 1, 1),
     "duplicates": (0, 5e-2, 1, 1, 1),

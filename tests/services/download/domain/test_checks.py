@@ -57,6 +57,12 @@ def test_ids_are_graded_by_their_share_of_all_ids(missing, grade):
     assert check.verdict == {"A": PASSED, "B": REMARK}.get(grade, FAULT)
 
 
+@pytest.mark.parametrize(("count", "grade"), [(0, "A"), (1, "B"), (10, "C"), (50, "D"), (200, "E"), (201, "F")])
+def test_klines_off_their_interval_are_graded_by_their_share(count, grade):
+    check = checks.alignment(Period([replace(DAY, rows=1000, misaligned=count)], [SOURCE], is_klines=True))
+    assert (check.grade, check.numbers["misaligned"]) == (grade, count)
+
+
 @pytest.mark.parametrize(
     ("absent", "grade"), [((), "A"), ((3,), "D"), ((3, 4), "E"), ((3, 4, 9), "E"), ((1, 2, 3, 4), "F")]
 )
@@ -147,7 +153,7 @@ def test_missing_klines_are_graded_by_their_share(missing, grade):
     period = Period([Day(FIRST, rows=1440 - missing, bars_expected=1440, source=SOURCE)], [SOURCE], is_klines=True)
     assert checks.bars(period).grade == grade
     assert [check.name for check in checks.run_checks(period)] == [
-        *("checksums", "days", "bars", "order", "duplicates", "foreign_rows"),
+        *("checksums", "days", "bars", "alignment", "order", "duplicates", "foreign_rows"),
     ]
 
 
