@@ -83,19 +83,21 @@ def _listed(days: Sequence[Day]) -> str:
 
 
 def checksums(period: Period) -> Check:
-    """Compare the published SHA-256 of each source with that of its bytes."""
-    sources = period.sources
-    wrong = [source.name for source in sources if source.checksum == "differs"]
-    unknown = [source.name for source in sources if source.checksum == "none"]
-    numbers = {"sources": len(sources), "differ": len(wrong), "without": len(unknown)}
-    if wrong:
-        text = f"{wrong[0]}{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''} is not what its SHA-256 says."
-        return Check("checksums", grades.MISMATCH, FAULT, text, numbers)
-    if unknown:
-        text = f"No SHA-256 was published for {_n(len(unknown), 'source')}: the content alone can be judged."
+    """Say which sources were verified against a SHA-256 of the exchange's. An archive that fails is never taken.
+
+    Of files of one's own nobody published any: their own is pinned at submission, and says that they did not change.
+    """
+    n, verified = len(period.sources), sum(source.is_verified for source in period.sources)
+    numbers = {"sources": n, "verified": verified, "without": n - verified}
+    if period.is_import:
+        text = f"{_n(n, 'file')} of one's own: no SHA-256 was published, so the content alone can be judged."
+        return Check("checksums", "A", NOT_CHECKED, text, numbers | {"verified": 0, "without": n})
+    if verified < n:
+        text = (
+            f"{_n(n - verified, 'source')} of {n:,} without a SHA-256 of the exchange: the content alone can be judged."
+        )
         return Check("checksums", grades.UNCHECKED, REMARK, text, numbers)
-    what = "pinned" if period.is_import else "published"
-    text = f"{_n(len(sources), 'source')}: the SHA-256 that was {what} is that of the bytes."
+    text = f"{_n(n, 'archive')}: the SHA-256 that the exchange serves is that of the bytes."
     return Check("checksums", "A", PASSED, text, numbers)
 
 

@@ -24,7 +24,7 @@ class Source:
     """What is known of a source as a whole, by its record."""
 
     name: str
-    checksum: str  # equal, none, or differs
+    is_verified: bool  # its bytes against the SHA-256 that was served for them
     rows_read: int
     sentinels: int
     foreign_rows: int
@@ -98,10 +98,9 @@ def trade_day(day: date, facts: Mapping[str, Any], source: Source) -> Day:
 def source_of(record: Mapping[str, Any]) -> Source:
     """Return what a record says of its source as a whole."""
     served, dropped, counts = record["served_sha256"], record["dropped"], record["counts"]
-    equal = "equal" if served == record["computed_sha256"] else "differs"
     return Source(
         record["source"],
-        equal if served else "none",
+        bool(served) and served == record["computed_sha256"],
         record["rows_read"],
         dropped["sentinel"],
         dropped["other_day"],

@@ -29,9 +29,6 @@ LIMITS: Final[dict[str, tuple[float, float, float, float, float]]] = {
 UNCHECKED: Final = "B"
 """A source that no hash was published for."""
 
-MISMATCH: Final = "D"
-"""A source whose published hash is not that of its bytes: somebody replaced one of the two."""
-
 DISAGREEMENT: Final = "B"
 """A day on which two archives of the exchange said different things, and one of them was taken."""
 
