@@ -10,6 +10,7 @@ from services.download.adapters import imports
 from services.download.adapters.compare import on_both
 from services.download.adapters.daily import Dailies, Doubt
 from services.download.adapters.fetch import Patience
+from services.download.adapters.kline_days import KlineDailies
 from services.download.adapters.official import OfficialBars
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
@@ -70,7 +71,7 @@ class _Gathered:
 
     parts: list[Part] = field(default_factory=list)
     missing: dict[str, list[date]] = field(default_factory=dict)
-    series: dict[str, Series] = field(default_factory=dict)  # of trades from an exchange, by symbol
+    series: dict[str, Series] = field(default_factory=dict)  # from an exchange, by symbol; days of trades alone
     comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
 
@@ -179,8 +180,7 @@ class _Download:
         self._fetch([daily for needed in dailies.values() for daily in needed])
         gathered = _Gathered()
         for archives in plans:
-            if self._request.data_type != "klines":
-                gathered.series[archives[0].symbol] = Series(archives[0].symbol)
+            gathered.series[archives[0].symbol] = Series(archives[0].symbol)
             for archive in archives:
                 self._gather(archive, dailies.get(archive, []), gathered)
         self._compare(gathered)
@@ -240,21 +240,29 @@ class _Download:
 
     def _gather(self, archive: Archive, dailies: list[Archive], gathered: _Gathered) -> None:
         part = self._found[archive]
-        whole = [part] if part is not None else []
+        whole, series = [part] if part is not None else [], gathered.series[archive.symbol]
         parts = [found for daily in dailies if (found := self._found[daily]) is not None]
         gathered.parts += whole + parts
         present = {day for found in whole + parts for day in found.facts["days"]}
         lacking = [day.first for day in archive.dailies() if day.first.isoformat() not in present]
         gathered.missing.setdefault(archive.symbol, []).extend(lacking)
-        series = gathered.series.get(archive.symbol)
-        if series is not None:
-            if part is not None:
-                series.take(archive, part)
-            for found in parts:
-                series.take_daily(found, month=part)
+        if self._request.interval is not None:
+            for found in parts if part is not None else []:
+                series.note_lacking(found)
+            return
+        if part is not None:
+            series.take(archive, part)
+        for found in parts:
+            series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
         """Hold days in doubt against their daily archives."""
+        if self._request.interval is not None:
+            months = {archive: part for archive, part in self._found.items() if archive.monthly and part is not None}
+            dailies = KlineDailies(self._lake, self._request.compare, self._fetch, self._each)
+            for month, parts in dailies.settle(months, gathered.series).items():
+                gathered.parts = [part for part in gathered.parts if part is not months[month]] + parts
+            return
         doubts = [
             Doubt(series, day, why)
             for series in gathered.series.values()

@@ -150,17 +150,19 @@ def _read_klines(
             rows, days = rows[keep], days[keep]
         seen.update(np.unique(days).tolist())
         spool.add(rows, years_of(days))
-    return sorted(seen), _store_klines(lake, source, sorted(seen), spool, quality)
+    return sorted(seen), store_klines(lake, source, sorted(seen), spool.take, quality)
 
 
-def _store_klines(lake: Lake, source: Source, days: list[int], spool: Spool, quality: Quality) -> Iterator[FileEntry]:
-    """Store one partition per unbroken run of days within a year, named by its first day."""
+def store_klines(
+    lake: Lake, source: Source, days: list[int], take: Callable[[int], I64], quality: Quality
+) -> Iterator[FileEntry]:
+    """Store one partition per unbroken run of days within a year, named by its first day. `take`: a year's rows."""
     step, opened, at = INTERVAL_US[source.interval], [], source.layout.slots["ts_open"]
     year, of_year = 0, np.empty((0, source.layout.width), np.int64)
     for run in _runs(days):
         if day_of(run[0]).year != year:
             year = day_of(run[0]).year
-            of_year = spool.take(year)
+            of_year = take(year)
         rows, number = of_year, of_year[:, at] // DAY_US
         if number.min() < run[0] or number.max() > run[-1]:
             rows = of_year[(number >= run[0]) & (number <= run[-1])]

@@ -262,12 +262,13 @@ def corrections(period: Period) -> Check:
         return Check("corrections", "A", PASSED, "Nothing had to be taken from a second source.", numbers)
     ways = {"daily": "daily archives", "rest": "the REST interface"}
     by = " and ".join(sorted({ways.get(str(c.get("by")), str(c.get("by"))) for _, c in found}))
-    text = f"{_n(numbers['days'], 'day')} corrected from {by}: {_n(filled, 'id')} filled in"
+    noun = "bar" if period.is_klines else "id"
+    text = f"{_n(numbers['days'], 'day')} corrected from {by}: {_n(filled, noun)} filled in"
     text += f"; {left:,} are missing still." if left else "."
     if differ:
         text += f" The sources contradict each other on {_listed(differ)}:"
         text += f" {_n(rows, 'row differs', 'rows differ')}, and the daily archives' count;" if rows else ""
-        text += f" {_n(kept, 'id is', 'ids are')} in the monthly archives alone, and kept;" if kept else ""
+        text += f" {_n(kept, f'{noun} is', f'{noun}s are')} in the monthly archives alone, and kept;" if kept else ""
         text = text[:-1] + "."
     return Check("corrections", grades.DISAGREEMENT if differ else "A", REMARK, text, numbers)
 
@@ -298,5 +299,5 @@ TRADES: Final[Sequence[Callable[[Period], Check]]] = (
     *(corrections, klines),
 )
 KLINES: Final[Sequence[Callable[[Period], Check]]] = (
-    checksums, days, bars, alignment, order, duplicates, foreign_rows,
+    checksums, days, bars, alignment, order, duplicates, foreign_rows, corrections,
 )  # fmt: skip

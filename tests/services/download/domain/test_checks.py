@@ -163,6 +163,7 @@ def test_missing_klines_are_graded_by_their_share(missing, grade):
     assert checks.bars(period).grade == grade
     assert [check.name for check in checks.run_checks(period)] == [
         *("checksums", "days", "bars", "alignment", "order", "duplicates", "foreign_rows"),
+        "corrections",
     ]
 
 
