@@ -10,6 +10,8 @@ from services.download.adapters import imports
 from services.download.adapters.compare import on_both
 from services.download.adapters.daily import Dailies, Doubt
 from services.download.adapters.fetch import Patience
+from services.download.adapters.kline_days import KlineDailies
+from services.download.adapters.official import OfficialBars
 from services.download.adapters.recheck import ask_again
 from services.download.adapters.tally import counting
 from services.download.adapters.waiting import telling
@@ -22,6 +24,7 @@ from services.download.domain.errors import BadSource, IdOnTwoDays, NothingThere
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
+from services.download.domain.suspicion import UNLIKE, unlike_days
 from services.download.domain.verdict import Verdict, judge
 from services.download.remote import STAGE, Repair, compare_month, exchange_of, fetch_archives, import_file
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
@@ -69,7 +72,7 @@ class _Gathered:
 
     parts: list[Part] = field(default_factory=list)
     missing: dict[str, list[date]] = field(default_factory=dict)
-    series: dict[str, Series] = field(default_factory=dict)  # of trades from an exchange, by symbol
+    series: dict[str, Series] = field(default_factory=dict)  # from an exchange, by symbol; days of trades alone
     comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)  # what is wrong, by the names of monthly archives
@@ -115,7 +118,10 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
         "symbols": symbols,
         "archives": gathered.archives,
         "quality": summary(
-            [part.facts["quality"] for part in gathered.parts], gathered.missing, gathered.series.values()
+            [part.facts["quality"] for part in gathered.parts],
+            gathered.missing,
+            gathered.series.values(),
+            sum(facts["rows"] for facts in symbols.values()),
         )
         | {"left_out_days": {symbol: [d.isoformat() for d in days] for symbol, days in verdict.left_out.items()}}
         | ({"unusable_archives": gathered.unusable} if gathered.unusable else {}),
@@ -157,6 +163,7 @@ class _Download:
     def __init__(self, lake: Lake, request: DownloadRequest, report: Report, patience: Patience) -> None:
         self._lake, self._request, self._report = lake, request, report
         self._source = {"venue": request.venue or settings().venue, "dataset": request.dataset}
+        self._kind = (request.market, request.data_type)
         self._exchange = exchange_of(request, patience)
         self._message = ""
         self._found: dict[Archive, Part | None] = {}
@@ -177,8 +184,7 @@ class _Download:
         self._fetch([daily for needed in dailies.values() for daily in needed])
         gathered = _Gathered(unusable=self._replaced())
         for archives in plans:
-            if self._request.data_type != "klines":
-                gathered.series[archives[0].symbol] = Series(archives[0].symbol)
+            gathered.series[archives[0].symbol] = Series(archives[0].symbol)
             for archive in archives:
                 self._gather(archive, dailies.get(archive, []), gathered)
         self._compare(gathered)
@@ -189,36 +195,41 @@ class _Download:
             gathered.missing[symbol] = [day for day in gathered.missing[symbol] if day not in series.entries]
         gathered.archives = served(self._found)
         if self._request.quality.klines and self._request.interval is None:
-            gathered.comparisons = self._compared(gathered)
+            self._hold_against_klines(gathered)
         return gathered
 
-    def _compared(self, gathered: _Gathered) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return by symbol and month how the trades compare with the official 1-minute klines."""
-        request = self._request
-        leaves_out = request.market != "spot" and request.data_type == "aggTrades"
-        months: dict[Archive, list[FileEntry]] = {}
-        for symbol, series in gathered.series.items():
-            for day, entry in sorted(series.entries.items()):
-                archive = Archive(request.market, "klines", "1m", symbol, day.replace(day=1), True)
-                months.setdefault(archive, []).append(entry)
-        tasks = [
-            Task(
-                f"download klines {archive.symbol} {archive.label}",
-                compare_month,
-                (self._lake, self._exchange, self._source, archive, tuple(entries), leaves_out),
-            )
-            for archive, entries in months.items()
-        ]
-        self._total += len(tasks)
-        found: dict[str, dict[str, dict[str, Any]]] = {}
+    def _hold_against_klines(self, gathered: _Gathered) -> None:
+        """Compare trades with official klines; where they differ, both are looked at once more, in daily archives."""
+        official = OfficialBars(self._kind, self._kline_task, self._each, self._say_compared)
+        self._ask_klines(official, gathered, None)
+        unlike = {(symbol, day) for symbol, months in official.comparisons.items() for day in unlike_days(months)}
+        if unlike:
+            doubts = [
+                Doubt(series, day, [UNLIKE])
+                for symbol, day in sorted(unlike)
+                for series in [gathered.series[symbol]]
+                if self._request.compare != "none" and day in series.monthly.keys() - set(series.compared)
+            ]
+            gathered.parts += self._settle(doubts)
+            self._check_days(gathered)
+            self._ask_klines(official, gathered, unlike)
+        gathered.comparisons, gathered.archives = official.comparisons, served(self._found) | official.archives
+
+    def _ask_klines(self, official: OfficialBars, gathered: _Gathered, again: set[tuple[str, date]] | None) -> None:
         with telling(self._exchange.limiter, self._exchange.host, self._tell, self._report.warn):
-            for index, (compared, klines) in self._each(tasks):
-                gathered.archives |= klines
-                archive = list(months)[index]
-                found.setdefault(archive.symbol, {})[archive.label] = compared
-                self._n_compared += 1
-                self._say(f"{archive.symbol} {archive.label}: held against the official klines")
-        return found
+            official.compare(gathered.series.values(), again)
+
+    def _kline_task(self, month: Archive, entries: tuple[FileEntry, ...], closely: tuple[date, ...]) -> Task[Any]:
+        self._total += 1
+        leaves_out = self._request.market != "spot" and self._request.data_type == "aggTrades"
+        where = (self._lake, self._exchange, self._source, month)
+        return Task(
+            f"download klines {month.symbol} {month.label}", compare_month, (*where, entries, leaves_out, closely)
+        )
+
+    def _say_compared(self, message: str) -> None:
+        self._n_compared += 1
+        self._say(message)
 
     def _require(self, archive: Archive) -> None:
         if self._found[archive] is None:
@@ -246,31 +257,41 @@ class _Download:
 
     def _gather(self, archive: Archive, dailies: list[Archive], gathered: _Gathered) -> None:
         part = self._found[archive]
-        whole = [part] if part is not None else []
+        whole, series = [part] if part is not None else [], gathered.series[archive.symbol]
         parts = [found for daily in dailies if (found := self._found[daily]) is not None]
         gathered.parts += whole + parts
         present = {day for found in whole + parts for day in found.facts["days"]}
         lacking = [day.first for day in archive.dailies() if day.first.isoformat() not in present]
         gathered.missing.setdefault(archive.symbol, []).extend(lacking)
-        series = gathered.series.get(archive.symbol)
-        if series is not None:
-            if part is not None:
-                series.take(archive, part)
-            for found in parts:
-                if archive in self._unusable:
-                    series.stand_in(found, f"the monthly archive cannot be used ({self._unusable[archive].code()})")
-                else:
-                    series.take_daily(found, month=part)
+        if self._request.interval is not None:
+            for found in parts if part is not None else []:
+                series.note_lacking(found)
+            return
+        if part is not None:
+            series.take(archive, part)
+        for found in parts:
+            if archive in self._unusable:
+                series.stand_in(found, f"the monthly archive cannot be used ({self._unusable[archive].code()})")
+            else:
+                series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
         """Hold days in doubt against their daily archives."""
+        if self._request.interval is not None:
+            months = {archive: part for archive, part in self._found.items() if archive.monthly and part is not None}
+            dailies = KlineDailies(self._lake, self._request.compare, self._fetch, self._each)
+            for month, parts in dailies.settle(months, gathered.series).items():
+                gathered.parts = [part for part in gathered.parts if part is not months[month]] + parts
+            return
         doubts = [
             Doubt(series, day, why)
             for series in gathered.series.values()
             for day, why in series.doubts(self._request.compare).items()
         ]
-        kind = (self._request.market, self._request.data_type)
-        gathered.parts += Dailies(self._lake, kind, self._fetch, self._each).settle(doubts)
+        gathered.parts += self._settle(doubts)
+
+    def _settle(self, doubts: list[Doubt]) -> list[Part]:
+        return Dailies(self._lake, self._kind, self._fetch, self._each).settle(doubts)
 
     def _check_days(self, gathered: _Gathered) -> None:
         """Look for ids on two days: each archive is well by itself. Raises IdOnTwoDays."""

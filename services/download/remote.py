@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -173,7 +173,13 @@ def _archive_key(of: Mapping[str, str], archive: Archive, sha256: str) -> str:
 
 
 def compare_month(
-    lake: Lake, exchange: Exchange, of: Mapping[str, str], month: Archive, days: tuple[FileEntry, ...], leaves_out: bool
+    lake: Lake,
+    exchange: Exchange,
+    of: Mapping[str, str],
+    month: Archive,
+    days: tuple[FileEntry, ...],
+    leaves_out: bool,
+    closely: tuple[date, ...] = (),
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Hold the minutes of stored trades against the exchange's official 1-minute klines.
 
@@ -182,12 +188,13 @@ def compare_month(
     month       the klines' archive of the month; where there is none, or for a few days, the daily ones stand in
     days        partitions of trades of that month
     leaves_out  the trades are aggregates of futures
+    closely     of these days, what the daily archives of klines say counts
 
     Klines that the exchange does not have, or that cannot be used, are no fault of the trades: `not_compared` says why.
     Raises the errors of the network: those may pass. CorruptFile.
     """
     try:
-        parts = dict(_official(lake, exchange, of, month, _days_of(days)))
+        parts = dict(_official(lake, exchange, of, month, _days_of(days), closely))
     except BadSource as error:
         return {"not_compared": f"they cannot be used ({error})"}, {}
     used = served(parts)
@@ -211,9 +218,12 @@ def _days_of(entries: tuple[FileEntry, ...]) -> list[date]:
 
 
 def _official(
-    lake: Lake, exchange: Exchange, of: Mapping[str, str], month: Archive, days: list[date]
+    lake: Lake, exchange: Exchange, of: Mapping[str, str], month: Archive, days: list[date], closely: tuple[date, ...]
 ) -> Iterator[tuple[Archive, Part]]:
-    """Yield archives of official klines and their parts: that of the month for most of its days, else those of days."""
+    """Yield archives of official klines and their parts: that of the month for most of its days, else those of days.
+
+    After that of the month come those of the days to be looked at closely; one that cannot be used says nothing.
+    """
     with exchange.fetcher() as fetcher:
 
         def part_of(archive: Archive) -> Part | None:
@@ -222,6 +232,10 @@ def _official(
         if 2 * len(days) > len(month.dailies()) and (part := part_of(month)) is not None:
             yield month, part
             days = [day for day in days if day.isoformat() not in part.facts["days"]]
+            for day in sorted(set(closely) - set(days)):
+                with suppress(BadSource):
+                    if (part := part_of(month.daily(day))) is not None:
+                        yield month.daily(day), part
         for day in reversed(days):
             daily = month.daily(day)
             part = part_of(daily)

@@ -94,8 +94,8 @@ class DownloadRequest(Contract):
     files: Files = Field(default_factory=dict, max_length=50, description="venue file: symbol -> file")
     compare: Literal["suspicious", "all", "none"] = Field(
         "suspicious",
-        description="trades: which days of monthly archives are compared with the daily ones; of rows that differ "
-        "the daily archive's count, and of ids that one archive lacks the other's",
+        description="which days of monthly archives are compared with the daily ones; of rows that differ "
+        "the daily archive's count, and of ids (of klines, opening times) that one archive lacks the other's",
     )
     repair_requests: int = Field(
         1000, ge=0, le=2000, description="trades: REST requests that a run may make for ids that its archives lack"

@@ -12,7 +12,7 @@ from services.download.domain.errors import BadRow
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import PACKED_BLOCK, Packed, Rows
-from services.download.domain.times import DAY_US, to_microseconds
+from services.download.domain.times import DAY_US, check_times, to_microseconds
 from services.download.kernels.trades import (
     FULL,
     NO_ID,
@@ -99,7 +99,7 @@ class Days:
                 raise BadRow(self._name, line + at - begin, _REASONS[why])
             if why == FULL and self._open is not None:
                 self._open.flush()
-            elif why == UNORDERED or (why == OTHER_DAY and not self._turn_to(self._group[TS, at : at + 1])):
+            elif why == UNORDERED or (why == OTHER_DAY and not self._turn_to(line + at - begin, self._group[TS, at])):
                 columns = dict(zip(NAMES, self._group[:, at:end], strict=False))
                 scales = {"price": PLACES, "quantity": PLACES}
                 self._set_aside(line + at - begin, trades.as_rows(columns, scales, self._layout))
@@ -119,9 +119,11 @@ class Days:
         self._quality.dropped["other_day"] += counts[2]
         return at, why
 
-    def _turn_to(self, ts: I64) -> bool:
-        """Close the open day and open that of a time; return False where that day was there before."""
-        number = int(to_microseconds(ts)[0][0] // DAY_US)
+    def _turn_to(self, line: int, time: int) -> bool:
+        """Close the open day and open that of a time; return False where that day was there before. Raises BadRow."""
+        ts, _ = to_microseconds(np.array([time]))
+        check_times(self._name, line, ts, np.ones(1, np.bool_))
+        number = int(ts[0] // DAY_US)
         if number in self._stored or number in self._spool.periods():
             return False
         self._close()
@@ -145,6 +147,7 @@ class Days:
         self._quality.dropped["other_day"] += int(other.sum())
         self._voids += [rows[sentinel, self._layout.slots["trade_id"]]] if sentinel.any() else []
         keep = ~(sentinel | other)
+        check_times(self._name, line, times, keep)
         days = times[keep] // DAY_US
         for number in np.unique(days).tolist():
             self._reopen(number)

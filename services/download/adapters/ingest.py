@@ -19,7 +19,7 @@ from services.download.domain.gaps import step_gaps
 from services.download.domain.layouts import Layout
 from services.download.domain.quality import Quality
 from services.download.domain.text import RowReader
-from services.download.domain.times import DAY_US, day_number, day_of, to_microseconds, years_of
+from services.download.domain.times import DAY_US, check_times, day_number, day_of, to_microseconds, years_of
 from services.download.domain.voids import between, runs_of
 from tickloom.contracts.artifact import FileEntry, Part
 from tickloom.contracts.download import INTERVAL_US
@@ -144,22 +144,25 @@ def _read_klines(
         klines.check_rows(source.name, part.line, rows, layout)
         days = times // DAY_US
         keep = (days >= day_number(source.first)) & (days <= day_number(source.last))
+        check_times(source.name, part.line, times, keep)
         if not keep.all():
             quality.dropped["other_day"] += int((~keep).sum())
             rows, days = rows[keep], days[keep]
         seen.update(np.unique(days).tolist())
         spool.add(rows, years_of(days))
-    return sorted(seen), _store_klines(lake, source, sorted(seen), spool, quality)
+    return sorted(seen), store_klines(lake, source, sorted(seen), spool.take, quality)
 
 
-def _store_klines(lake: Lake, source: Source, days: list[int], spool: Spool, quality: Quality) -> Iterator[FileEntry]:
-    """Store one partition per unbroken run of days within a year, named by its first day."""
+def store_klines(
+    lake: Lake, source: Source, days: list[int], take: Callable[[int], I64], quality: Quality
+) -> Iterator[FileEntry]:
+    """Store one partition per unbroken run of days within a year, named by its first day. `take`: a year's rows."""
     step, opened, at = INTERVAL_US[source.interval], [], source.layout.slots["ts_open"]
     year, of_year = 0, np.empty((0, source.layout.width), np.int64)
     for run in _runs(days):
         if day_of(run[0]).year != year:
             year = day_of(run[0]).year
-            of_year = spool.take(year)
+            of_year = take(year)
         rows, number = of_year, of_year[:, at] // DAY_US
         if number.min() < run[0] or number.max() > run[-1]:
             rows = of_year[(number >= run[0]) & (number <= run[-1])]
@@ -167,23 +170,27 @@ def _store_klines(lake: Lake, source: Source, days: list[int], spool: Spool, qua
         quality.add_counts(counts)
         opened.append(bars.columns["ts_open"])
         quality.rows += opened[-1].size
-        quality.days |= _kline_days(opened[-1])
+        quality.days |= _kline_days(opened[-1], step)
         name, facts = _named(source.symbol, run[0], bars.facts() | {"last_day": day_of(run[-1]).isoformat()})
         yield lake.add_table(name, klines_table(bars), facts=facts)
     if opened:
         step_gaps(np.concatenate(opened), step, quality.time_gaps)
 
 
-def _kline_days(opened: I64) -> dict[str, dict[str, Any]]:
-    """Return what the record says of each day of klines: how many, and the opening times of the first and the last."""
+def _kline_days(opened: I64, step: int) -> dict[str, dict[str, Any]]:
+    """Return what the record says of each day of klines: how many, the opening times of the first and the last, and how
+    many do not open at a multiple of their interval.
+    """
     numbers, first, counts = np.unique(opened // DAY_US, return_index=True, return_counts=True)
+    misaligned = np.add.reduceat(opened % step != 0, first, dtype=np.int64)
     return {
         day_of(int(n)).isoformat(): {
             "rows": int(count),
             "first_ts": int(opened[at]),
             "last_ts": int(opened[at + count - 1]),
+            "misaligned": int(wrong),
         }
-        for n, at, count in zip(numbers, first, counts, strict=True)
+        for n, at, count, wrong in zip(numbers, first, counts, misaligned, strict=True)
     }
 
 

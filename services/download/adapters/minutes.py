@@ -25,7 +25,7 @@ def read_pair(lake: Lake, trades: Sequence[FileEntry], klines: Sequence[FileEntr
     """Return the minutes of some days of trades beside the official ones, and the days that both sides have.
 
     trades  partitions of days of one month
-    klines  partitions of 1-minute klines
+    klines  partitions of 1-minute klines; of a minute that several have, the last one's counts
 
     Raises CorruptFile, and ExactnessLost where a minute's sum does not fit 64 bits.
     """

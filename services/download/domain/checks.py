@@ -83,19 +83,21 @@ def _listed(days: Sequence[Day]) -> str:
 
 
 def checksums(period: Period) -> Check:
-    """Compare the published SHA-256 of each source with that of its bytes."""
-    sources = period.sources
-    wrong = [source.name for source in sources if source.checksum == "differs"]
-    unknown = [source.name for source in sources if source.checksum == "none"]
-    numbers = {"sources": len(sources), "differ": len(wrong), "without": len(unknown)}
-    if wrong:
-        text = f"{wrong[0]}{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''} is not what its SHA-256 says."
-        return Check("checksums", grades.MISMATCH, FAULT, text, numbers)
-    if unknown:
-        text = f"No SHA-256 was published for {_n(len(unknown), 'source')}: the content alone can be judged."
+    """Say which sources were verified against a SHA-256 of the exchange's. An archive that fails is never taken.
+
+    Of files of one's own nobody published any: their own is pinned at submission, and says that they did not change.
+    """
+    n, verified = len(period.sources), sum(source.is_verified for source in period.sources)
+    numbers = {"sources": n, "verified": verified, "without": n - verified}
+    if period.is_import:
+        text = f"{_n(n, 'file')} of one's own: no SHA-256 was published, so the content alone can be judged."
+        return Check("checksums", "A", NOT_CHECKED, text, numbers | {"verified": 0, "without": n})
+    if verified < n:
+        text = (
+            f"{_n(n - verified, 'source')} of {n:,} without a SHA-256 of the exchange: the content alone can be judged."
+        )
         return Check("checksums", grades.UNCHECKED, REMARK, text, numbers)
-    what = "pinned" if period.is_import else "published"
-    text = f"{_n(len(sources), 'source')}: the SHA-256 that was {what} is that of the bytes."
+    text = f"{_n(n, 'archive')}: the SHA-256 that the exchange serves is that of the bytes."
     return Check("checksums", "A", PASSED, text, numbers)
 
 
@@ -144,6 +146,17 @@ def bars(period: Period) -> Check:
     if missing:
         text = f"{_n(missing, 'bar')} of {expected:,} missing, {_percent(share)}."
     return Check("bars", grade, _verdict(grade), text, {"expected": expected, "missing": missing, "share": share})
+
+
+def alignment(period: Period) -> Check:
+    """Count the klines that open at another time than a multiple of their interval: they are of other hours, or cut."""
+    count = sum(day.misaligned for day in period.days)
+    share = _share(count, period.rows)
+    grade = grade_of("alignment", share)
+    text = "Every bar opens at a multiple of its interval."
+    if count:
+        text = f"{_n(count, 'bar opens', 'bars open')} off the multiples of the interval, {_percent(share)} of all."
+    return Check("alignment", grade, _verdict(grade), text, {"misaligned": count, "share": share})
 
 
 def silences(period: Period) -> Check:
@@ -249,12 +262,13 @@ def corrections(period: Period) -> Check:
         return Check("corrections", "A", PASSED, "Nothing had to be taken from a second source.", numbers)
     ways = {"daily": "daily archives", "rest": "the REST interface"}
     by = " and ".join(sorted({ways.get(str(c.get("by")), str(c.get("by"))) for _, c in found}))
-    text = f"{_n(numbers['days'], 'day')} corrected from {by}: {_n(filled, 'id')} filled in"
+    noun = "bar" if period.is_klines else "id"
+    text = f"{_n(numbers['days'], 'day')} corrected from {by}: {_n(filled, noun)} filled in"
     text += f"; {left:,} are missing still." if left else "."
     if differ:
         text += f" The sources contradict each other on {_listed(differ)}:"
         text += f" {_n(rows, 'row differs', 'rows differ')}, and the daily archives' count;" if rows else ""
-        text += f" {_n(kept, 'id is', 'ids are')} in the monthly archives alone, and kept;" if kept else ""
+        text += f" {_n(kept, f'{noun} is', f'{noun}s are')} in the monthly archives alone, and kept;" if kept else ""
         text = text[:-1] + "."
     return Check("corrections", grades.DISAGREEMENT if differ else "A", REMARK, text, numbers)
 
@@ -285,5 +299,5 @@ TRADES: Final[Sequence[Callable[[Period], Check]]] = (
     *(corrections, klines),
 )
 KLINES: Final[Sequence[Callable[[Period], Check]]] = (
-    checksums, days, bars, order, duplicates, foreign_rows,
+    checksums, days, bars, alignment, order, duplicates, foreign_rows, corrections,
 )  # fmt: skip

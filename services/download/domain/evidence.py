@@ -38,7 +38,7 @@ def evidence_of(
         for name, facts in part.facts["quality"]["days"].items():
             known[date.fromisoformat(name)] = (facts, source)
     for day, facts in (series.mended if series is not None else {}).items():
-        before, source = known.get(day, (_NOTHING, Source("REST", "none", 0, 0, 0, 0, 0)))
+        before, source = known.get(day, (_NOTHING, Source("REST", False, 0, 0, 0, 0, 0)))
         known[day] = ({**facts, **{name: before[name] for name in _NOTHING}}, source)
     corrections = series.account() if series is not None else ()
     wanted = _wanted(request, sorted(known))

@@ -24,7 +24,7 @@ class Source:
     """What is known of a source as a whole, by its record."""
 
     name: str
-    checksum: str  # equal, none, or differs
+    is_verified: bool  # its bytes against the SHA-256 that was served for them
     rows_read: int
     sentinels: int
     foreign_rows: int
@@ -45,6 +45,7 @@ class Day:
     start_known: bool = False  # the ids run on from the day with rows before it, or it is the symbol's first
     end_known: bool = False  # the ids run on to the day with rows after it
     bars_expected: int = 0  # of klines
+    misaligned: int = 0  # of klines: bars that do not open at a multiple of their interval
     duplicates: int = 0
     out_of_order: int = 0
     time_reversals: int = 0
@@ -97,10 +98,9 @@ def trade_day(day: date, facts: Mapping[str, Any], source: Source) -> Day:
 def source_of(record: Mapping[str, Any]) -> Source:
     """Return what a record says of its source as a whole."""
     served, dropped, counts = record["served_sha256"], record["dropped"], record["counts"]
-    equal = "equal" if served == record["computed_sha256"] else "differs"
     return Source(
         record["source"],
-        equal if served else "none",
+        bool(served) and served == record["computed_sha256"],
         record["rows_read"],
         dropped["sentinel"],
         dropped["other_day"],
@@ -188,5 +188,6 @@ def kline_days(
             expected -= since // step_us if day == seen[0] else 0
             expected -= per_day - 1 - until // step_us if day == seen[-1] else 0
         rows = known["rows"] if known is not None else 0
-        found.append(Day(day, rows=rows, bars_expected=expected, source=sources.get(day)))
+        misaligned = known["misaligned"] if known is not None else 0
+        found.append(Day(day, rows=rows, bars_expected=expected, misaligned=misaligned, source=sources.get(day)))
     return found

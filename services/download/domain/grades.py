@@ -13,6 +13,7 @@ LIMITS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     "ids": (0, 1e-5, 1e-3, 1e-2, 5e-2),
     "unknown_ids": (0, 1, 1, 1, 1),
     "bars": (0, 1e-3, 1e-2, 5e-2, 0.2),
+    "alignment": (0, 1e-3, 1e-2, 5e-2, 0.2),
     "silences": (0, 1e-3, 1e-2, 5e-2, 0.2),
     "halts": (0, 1, 1, 1, 1),
     "duplicates": (0, 5e-2, 1, 1, 1),
@@ -27,9 +28,6 @@ LIMITS: Final[dict[str, tuple[float, float, float, float, float]]] = {
 
 UNCHECKED: Final = "B"
 """A source that no hash was published for."""
-
-MISMATCH: Final = "D"
-"""A source whose published hash is not that of its bytes: somebody replaced one of the two."""
 
 DISAGREEMENT: Final = "B"
 """A day on which two archives of the exchange said different things, and one of them was taken."""

@@ -11,6 +11,7 @@ from services.download.domain.order import in_order
 from services.download.domain.scale import decimal_text, exact_sum, on_one_scale
 from services.download.domain.trades import decimal_columns
 from services.download.kernels.klines import DOES_NOT_FIT, FINE, OUTSIDE, first_wrong
+from services.download.kernels.rows import shortest
 from tickloom.kernel import I64
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -38,6 +39,17 @@ class Klines:
         if "notional" in self.scales:
             scales["notional_scale"] = self.scales["notional"]
         return {**scales, **sums, "first_ts": int(ts[0]), "last_ts": int(ts[-1])}
+
+
+def as_rows(columns: dict[str, I64], scales: dict[str, int], layout: Layout) -> I64:
+    """Return columns (n,) of klines as the rows that `settle` takes, (n, layout.width), decimals in shortest form."""
+    rows = np.empty((columns["ts_open"].size, layout.width), np.int64)
+    for name, slot in layout.slots.items():
+        if name in scales:
+            shortest(columns[name], scales[name], rows[:, slot], rows[:, slot + 1])
+        else:
+            rows[:, slot] = columns[name]
+    return rows
 
 
 def check_rows(name: str, line: int, rows: I64, layout: Layout) -> None:

@@ -68,13 +68,14 @@ class Quality:
 
 
 def summary(
-    records: list[dict[str, Any]], missing: dict[str, list[date]], series: Collection[Series]
+    records: list[dict[str, Any]], missing: dict[str, list[date]], series: Collection[Series], rows: int
 ) -> dict[str, Any]:
     """Return the records of an artifact in one: what a reader of its manifest sees first.
 
     records  of all its archives
     missing  days without a row, by symbol
     series   of symbols whose trades were put right: they tell what holds of the artifact, not of its archives
+    rows     of the artifact's files: those of days that were left out are not among them
     """
     dropped = {name: sum(record["dropped"][name] for record in records) for name in DROPPED}
     counts: dict[str, int] = {}
@@ -88,7 +89,7 @@ def summary(
         "sources": len(records),
         "verified": sum(record["served_sha256"] == record["computed_sha256"] for record in records),
         "rows_read": sum(record["rows_read"] for record in records),
-        "rows": sum(symbol.rows() for symbol in series) if series else sum(record["rows"] for record in records),
+        "rows": rows,
         "dropped": dropped,
         **counts,
         "id_gaps": sum(symbol.open_gaps for symbol in series) if series else _in_all(records, "id_gaps", "count"),

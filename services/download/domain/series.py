@@ -21,7 +21,7 @@ _A_DAY: Final = timedelta(days=1)
 
 @dataclass
 class Series:
-    """The days of one symbol.
+    """The days of one symbol; of klines, what was compared and corrected alone.
 
     entries      the partition that stands for each day
     monthly      the daily archive of each day that was read from a monthly one
@@ -61,6 +61,15 @@ class Series:
             self.entries[day] = entry
             if month is not None:
                 self.corrections.append(self._by_daily(day, [NO_ROWS], 0, Difference(0, _rows(entry), 0)))
+
+    def note_lacking(self, part: Part) -> None:
+        """Note the days of klines that a daily archive has and the month's lacks."""
+        for name, facts in part.facts["quality"]["days"].items():
+            rows = facts["rows"]
+            beside = Difference(0, rows, 0)
+            self.corrections.append(
+                Correction(date.fromisoformat(name), "daily", [NO_ROWS], 0, rows, rows, beside=beside)
+            )
 
     def doubts(self, compare: str) -> dict[date, list[str]]:
         """Return the days of monthly archives to look at in the daily ones, and why. `compare` as in the request."""
@@ -161,10 +170,6 @@ class Series:
     def _by_daily(self, day: date, why: Sequence[str], before: int, differs: Difference) -> Correction:
         why, now = why or ["it differs from the monthly archive"], self._facts(day)
         return Correction(day, "daily", list(why), before, now.rows, differs.only_daily, now.missing, beside=differs)
-
-    def rows(self) -> int:
-        """Return how many trades there are."""
-        return sum(map(_rows, self.entries.values()))
 
     def days_lacking_in_months(self) -> list[date]:
         """Return the days that daily archives have and monthly ones do not."""

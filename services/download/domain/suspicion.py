@@ -23,6 +23,9 @@ OTHER_DAY: Final = "rows of other days are beside it"
 EARLY: Final = "it ends long before midnight"
 LATE: Final = "it begins long after midnight"
 FEW: Final = "it has far fewer rows than the days around it"
+UNLIKE: Final = "its minutes differ from the official klines"
+MISSING_BAR: Final = "bars are missing in it"
+MISALIGNED: Final = "bars open off their interval"
 FEW_TIMES: Final = 5
 """A day has few rows when the median of the days around it is over five times as much."""
 AROUND: Final = 3
@@ -109,3 +112,28 @@ def notes_of(record: Mapping[str, Any]) -> dict[date, tuple[str, ...]]:
         notes[day] += [DUPLICATE] if record["days"][day]["duplicates"] else []
         notes[day] += [OTHER_DAY] if record["dropped"]["other_day"] and day in (days[0], days[-1]) else []
     return {date.fromisoformat(day): tuple(why) for day, why in notes.items() if why}
+
+
+def doubtful_klines(record: Mapping[str, Any], step_us: int, compare: str) -> dict[date, list[str]]:
+    """Return the days of a month's klines to look at in the daily archives, and why, by its record; `compare` as asked.
+
+    A bar that is missing or opens off its interval puts its day in doubt, disorder and rows that came twice all days.
+    """
+    disorder = [DISORDER] if record["counts"].get("out_of_order") else []
+    disorder += [DUPLICATE] if record["dropped"]["duplicate"] else []
+    doubts = {}
+    for day, facts in record["days"].items():
+        why = [*disorder, *([MISSING_BAR] if facts["rows"] < DAY_US // step_us else [])]
+        why += [MISALIGNED] if facts["misaligned"] else []
+        if compare == "all" or (why and compare != "none"):
+            doubts[date.fromisoformat(day)] = why
+    return doubts
+
+
+def unlike_days(comparisons: Mapping[str, Mapping[str, Any]]) -> list[date]:
+    """Return the days of which a minute differs from the official klines, or is on one side alone; in order.
+
+    comparisons  by month, as domain/minutes.py reports them: minutes that aggregates leave out are none of these
+    """
+    days = {day: counts for one in comparisons.values() for day, counts in one.get("days", {}).items()}
+    return [date.fromisoformat(day) for day in sorted(days) if any(days[day][1:4])]

@@ -9,8 +9,10 @@ import uvicorn
 from exchange_sim.app import create_app
 from exchange_sim.config import SimSettings
 from services.download.domain.errors import IdOnTwoDays
+from services.download.domain.series import NO_ROWS
+from services.download.domain.suspicion import MISSING_BAR
 from tests.naive import download as naive
-from tests.services.download.runs import Stage
+from tests.services.download.runs import Stage, partitions
 from tests.services.download.sources import T0, checksum, zipped
 from tests.services.serving import served
 from tickloom.contracts.download import CERTIFICATES
@@ -147,3 +149,77 @@ def test_a_row_that_two_archives_have_is_stored_once_and_told(published):
     run = published.own(**BOTH_DAYS)
     assert run.facts["quality"]["rows"] == 2001
     assert published.check(run, "foreign_rows")["numbers"]["dropped"] == 1
+
+
+KLINES, KLINE_DAYS = "BTCUSDT-1m-2024-01", "BTCUSDT-1m-2024-01-{:02}"
+
+
+def bars(day, **volumes):
+    """Return the 1-minute bars of a day of January by minute; `volumes` by `m<minute>`."""
+    midnight = T0 + (day - 5) * A_DAY
+    return {
+        m: f"{midnight + 60_000 * m},100,101,99,100.5,{volumes.get(f'm{m}', 2)},{midnight + 60_000 * m + 59_999},"
+        "201,3,1,100.5,0\n"
+        for m in range(1440)
+    }
+
+
+def klines(published, month, dailies, **fields):
+    published.publish(KLINES, [row for day in month for row in day])
+    for day, rows in dailies.items():
+        published.publish(KLINE_DAYS.format(day), rows)
+    return published.own(data_type="klines", interval="1m", **fields)
+
+
+def volumes(published, run, day):
+    (entry,) = [entry for entry in run.under("BTCUSDT/") if entry.rows]
+    found = published.lake.read_table(entry).to_pydict()
+    midnight = (T0 + (day - 5) * A_DAY) * 1000
+    return {
+        (ts - midnight) // 60_000_000: str(volume)
+        for ts, volume in zip(found["ts_open"], found["volume"], strict=True)
+        if midnight <= ts < midnight + A_DAY * 1000
+    }
+
+
+def test_bars_that_a_month_lacks_come_from_the_daily_archive_and_those_that_differ_too(published):
+    month = [bar for m, bar in bars(5, m7=3).items() if not 100 <= m < 160]
+    daily = {m: bar for m, bar in bars(5).items() if m != 1000}
+    run = klines(published, [bars(4).values(), month, bars(6).values()], {5: daily.values()})
+    expected = naive.united({m: "3" if m == 7 else "2" for m in range(1440)}, dict.fromkeys(daily, "2"))
+    assert volumes(published, run, 5) == expected
+    (one,) = run.facts["corrections"]["BTCUSDT"]
+    assert (one["day"], one["by"], one["why"]) == ("2024-01-05", "daily", MISSING_BAR)
+    assert (one["rows_before"], one["rows_after"], one["ids_filled"]) == (1380, 1440, 60)
+    assert (one["only_monthly"], one["only_daily"], one["differs"]) == (1, 60, 1)
+    quality = run.facts["quality"]
+    assert (quality["rows"], quality["time_gaps"], quality["compared_days"], quality["sources"]) == (4320, 0, 1, 2)
+    assert published.check(run, "bars")["numbers"]["missing"] == 0
+    check = published.check(run, "corrections")
+    assert check["grade"] == "B"
+    assert "60 bars filled in. The sources contradict each other on 2024-01-05: 1 row differs" in check["text"]
+
+
+@pytest.mark.parametrize(("compare", "volume"), [("suspicious", "3"), ("none", "3"), ("all", "2")])
+def test_bars_that_differ_without_a_trace_are_found_when_all_days_are_compared(published, compare, volume):
+    days = {day: bars(day).values() for day in (4, 5, 6)}
+    month = [bars(4).values(), bars(5, m7=3).values(), bars(6).values()]
+    run = klines(published, month, days, compare=compare)
+    assert volumes(published, run, 5)[7] == volume
+    assert run.facts["quality"]["compared_days"] == (3 if compare == "all" else 0)
+    assert bool(run.facts["corrections"]["BTCUSDT"]) == (compare == "all")
+
+
+def test_a_month_of_klines_put_right_has_the_bytes_of_one_that_was_never_wrong(published):
+    days = {day: bars(day).values() for day in (4, 5, 6)}
+    clean = klines(published, days.values(), {})
+    wrong = klines(published, [bars(4).values(), list(bars(5).values())[:-9], bars(6).values()], days, edition=1)
+    assert partitions(wrong) == partitions(clean)
+
+
+def test_a_day_of_klines_that_a_month_lacks_is_told(published):
+    run = klines(published, [bars(4).values(), bars(6).values()], {5: bars(5).values()})
+    (one,) = run.facts["corrections"]["BTCUSDT"]
+    assert (one["day"], one["why"], one["ids_filled"]) == ("2024-01-05", NO_ROWS, 1440)
+    assert run.facts["quality"]["repaired_days"] == {"BTCUSDT": ["2024-01-05"]}
+    assert run.facts["quality"]["rows"] == 4320

@@ -5,6 +5,7 @@ import pytest
 from exchange_sim.faults import FAULTS
 from services.bars.job import BarsJob
 from services.download.domain import errors
+from services.download.domain.suspicion import UNLIKE
 from tests.services.download.runs import Stage, partitions
 from tests.services.download.sources import T0, trade
 from tests.services.download.test_job import NAMED, REPAIRED
@@ -59,6 +60,27 @@ def test_rows_that_were_changed_are_found_by_the_official_bars(stage):
     assert set(certificate["klines"]["largest"]) <= {"volume", "notional", "buy_volume", "buy_notional"}
 
 
+def test_days_that_differ_from_the_official_bars_are_put_right_from_their_daily_archives(stage):
+    clean = stage.sim(start="2024-02")
+    run = stage.sim("fault=rows_changed,fault_on=aggTrades-2024-02.zip", start="2024-02", quality={"klines": True})
+    assert partitions(run) == partitions(clean)
+    account = run.facts["corrections"]["BTCUSDT"]
+    assert {(one["by"], one["why"]) for one in account} == {("daily", UNLIKE)}
+    assert run.facts["quality"]["corrected_days"] == len(account) == 29
+    (certificate,) = stage.certificates(run)
+    grades = {check["name"]: check["grade"] for check in certificate["checks"]}
+    assert (grades["klines"], grades["corrections"], certificate["grade"]) == ("A", "B", "B")
+    assert all(f"aggTrades-2024-02-{day:02}.zip" in str(run.facts["archives"]) for day in (1, 29))
+
+
+def test_monthly_klines_that_are_wrong_are_held_against_the_daily_ones_before_a_month_is_blamed(stage):
+    run = stage.sim("fault=rows_changed,fault_on=BTCUSDT-1m-2024-02.zip", start="2024-02", quality={"klines": True})
+    (certificate,) = stage.certificates(run)
+    assert certificate["grade"] == "A"
+    assert run.facts["corrections"] == {"BTCUSDT": []}
+    assert "BTCUSDT-1m-2024-02-29.zip" in str(run.facts["archives"])
+
+
 def test_a_day_that_a_month_lacks_and_the_daily_archive_has_costs_nothing(stage):
     run = stage.sim("fault=day_missing,fault_on=aggTrades-2024-02.zip", start="2024-02")
     (certificate,) = stage.certificates(run)
@@ -99,12 +121,17 @@ def test_warn_goes_on_and_tells(stage):
     assert any("BTCUSDT 2024-01 have grade" in text for text in stage.told[-1].warnings)
 
 
+def certificate_rows(stage, run):
+    return sum(certificate["rows"] for certificate in stage.certificates(run))
+
+
 def test_drop_day_leaves_the_bad_day_out_and_says_so(stage):
     rule = {"minimum": "B", "on_failure": "drop_day", "klines": False}
     run = stage.sim("fault=id_gap,fault_on=2024-01-06", start="2024-01-05", end="2024-01-07", quality=rule, **AS_IT_IS)
     assert list(partitions(run)) == ["BTCUSDT/2024-01-05.parquet", "BTCUSDT/2024-01-07.parquet"]
     assert run.facts["quality"]["left_out_days"] == {"BTCUSDT": ["2024-01-06"]}
     assert run.facts["symbols"]["BTCUSDT"]["partitions"] == 2
+    assert run.facts["quality"]["rows"] == run.facts["symbols"]["BTCUSDT"]["rows"] == certificate_rows(stage, run)
     (certificate,) = stage.certificates(run)
     assert (certificate["grade"], certificate["grade_as_found"]) == ("A", "D")
     assert certificate["left_out_days"] == ["2024-01-06"]

@@ -72,6 +72,33 @@ def test_the_coinbase_file_takes_the_base_volume_and_the_right_hour(real):
     assert row["volume"] == Decimal("61.25")
 
 
+def kline(opened, step=60_000):
+    return f"{opened},100,101,99,100.5,2,{opened + step - 1},201,3,1,100.5,0\n"
+
+
+@pytest.mark.parametrize("off_ms", [0, 25_000])
+def test_klines_that_open_off_their_interval_have_no_good_grade(imports, off_ms):
+    (imports / "k.csv").write_text("".join(kline(1_704_412_800_000 + off_ms + 60_000 * i) for i in range(100)))
+    stage = Stage()
+    run = stage.run(venue="file", data_type="klines", interval="1m", files={"BTCUSDT": "k.csv"})
+    (certificate,) = stage.certificates(run)
+    grades = {check["name"]: check["grade"] for check in certificate["checks"]}
+    assert (grades.pop("alignment"), set(grades.values())) == ("F" if off_ms else "A", {"A"})
+
+
+@pytest.mark.parametrize(("ts", "year"), [(99_999_000_000_000, 5138), (1_704_412_800, 1970), (4_102_444_800_000, 2100)])
+@pytest.mark.parametrize("kind", ["trades", "shuffled", "klines"])
+def test_t07_a_time_of_an_impossible_year_is_refused(imports, ts, year, kind):
+    good = 4_102_444_799_000 if year == 2100 else 1_704_412_800_000
+    if kind == "klines":
+        ask, rows = {"data_type": "klines", "interval": "1m"}, [kline(good), kline(ts)]
+    else:
+        ask, rows = {"data_type": "trades"}, [trade(2, good), trade(3 if kind == "trades" else 1, ts)]
+    (imports / "t.csv").write_text("".join(rows))
+    with pytest.raises(errors.BadRow, match=f"line 2: its time lies in the year {year}"):
+        Stage().run(venue="file", files={"BTCUSDT": "t.csv"}, **ask)
+
+
 def test_an_archive_of_trades_is_imported_like_one_that_was_downloaded(imports):
     (imports / "BTCUSDT-trades-2024-01-05.zip").write_bytes(zipped({"x.csv": (trade(1) + trade(2)).encode()}))
     (imports / "t.csv").write_text(trade(1) + trade(2))

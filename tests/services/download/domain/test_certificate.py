@@ -13,7 +13,7 @@ from services.download.domain.verdict import judge
 from tickloom.contracts.download import QualityRule
 
 FIRST = date(2024, 1, 30)
-SOURCE = Source("A.zip", "equal", 8000, 0, 0, 0, 0)
+SOURCE = Source("A.zip", True, 8000, 0, 0, 0, 0)
 BAD = date(2024, 2, 1)
 
 

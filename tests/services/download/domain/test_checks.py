@@ -10,7 +10,7 @@ from services.download.domain.checks import FAULT, NOT_CHECKED, PASSED, REMARK, 
 from services.download.domain.findings import Day, Source
 
 FIRST = date(2024, 1, 1)
-SOURCE = Source("A.zip", "equal", 1_000_000, 0, 0, 0, 0)
+SOURCE = Source("A.zip", True, 1_000_000, 0, 0, 0, 0)
 DAY = Day(FIRST, rows=1_000_000, first_id=1, last_id=1_000_000, start_known=True, end_known=True, source=SOURCE)
 
 
@@ -57,6 +57,12 @@ def test_ids_are_graded_by_their_share_of_all_ids(missing, grade):
     assert check.verdict == {"A": PASSED, "B": REMARK}.get(grade, FAULT)
 
 
+@pytest.mark.parametrize(("count", "grade"), [(0, "A"), (1, "B"), (10, "C"), (50, "D"), (200, "E"), (201, "F")])
+def test_klines_off_their_interval_are_graded_by_their_share(count, grade):
+    check = checks.alignment(Period([replace(DAY, rows=1000, misaligned=count)], [SOURCE], is_klines=True))
+    assert (check.grade, check.numbers["misaligned"]) == (grade, count)
+
+
 @pytest.mark.parametrize(
     ("absent", "grade"), [((), "A"), ((3,), "D"), ((3, 4), "E"), ((3, 4, 9), "E"), ((1, 2, 3, 4), "F")]
 )
@@ -77,9 +83,18 @@ def test_no_day_at_all_is_an_f():
     assert checks.days(Period([], [])).grade == "F"
 
 
-@pytest.mark.parametrize(("checksum", "grade"), [("equal", "A"), ("none", "B"), ("differs", "D")])
-def test_checksums_are_graded(checksum, grade):
-    assert checks.checksums(source(checksum=checksum)).grade == grade
+def test_archives_are_verified_or_not_and_nothing_else_is_said_of_them():
+    check = checks.checksums(one())
+    assert (check.grade, check.verdict, check.numbers["verified"]) == ("A", PASSED, 1)
+    check = checks.checksums(source(is_verified=False))
+    assert (check.grade, check.verdict, check.numbers["without"]) == ("B", REMARK, 1)
+    assert "1 source of 1 without a SHA-256 of the exchange" in check.text
+
+
+def test_a_file_of_ones_own_is_not_called_verified():
+    check = checks.checksums(replace(one(), is_import=True))
+    assert (check.grade, check.verdict, check.numbers["verified"]) == ("A", NOT_CHECKED, 0)
+    assert "no SHA-256 was published" in check.text
 
 
 @pytest.mark.parametrize(
@@ -147,7 +162,8 @@ def test_missing_klines_are_graded_by_their_share(missing, grade):
     period = Period([Day(FIRST, rows=1440 - missing, bars_expected=1440, source=SOURCE)], [SOURCE], is_klines=True)
     assert checks.bars(period).grade == grade
     assert [check.name for check in checks.run_checks(period)] == [
-        *("checksums", "days", "bars", "order", "duplicates", "foreign_rows"),
+        *("checksums", "days", "bars", "alignment", "order", "duplicates", "foreign_rows"),
+        "corrections",
     ]
 
 

@@ -13,16 +13,20 @@ from services.download.domain.suspicion import (
     EARLY,
     FEW,
     LATE,
+    MISALIGNED,
     MISSING_AROUND,
+    MISSING_BAR,
     MISSING_ID,
     OTHER_DAY,
     SHARED,
     DayFacts,
+    doubtful_klines,
     notes_of,
     suspicions,
+    unlike_days,
 )
 from services.download.domain.times import DAY_US, day_number
-from tests import naive
+from tests.naive import download as naive
 
 FIRST = date(2024, 1, 1)
 
@@ -121,4 +125,23 @@ def test_ids_put_exactly_those_days_in_doubt_that_hold_or_border_a_missing_one(m
     ids = {n: known for n, known in ids.items() if known}
     days = [day(n, min(known), max(known), len(known)) for n, known in ids.items()]
     by_ids = {n for n, why in doubts(days).items() if set(why) & {MISSING_ID, MISSING_AROUND}}
-    assert by_ids == naive.download.doubtful_days(ids)
+    assert by_ids == naive.doubtful_days(ids)
+
+
+def test_a_day_is_unlike_the_klines_for_any_minute_but_those_that_aggregates_leave_out():
+    january = {"days": {"2024-01-01": [9, 0, 0, 0, 3], "2024-01-02": [9, 1, 0, 0, 0], "2024-01-03": [9, 0, 1, 0, 0]}}
+    february = {"days": {"2024-02-01": [9, 0, 0, 1, 0]}}
+    found = unlike_days({"2024-02": february, "2024-01": january, "2024-03": {"not_compared": "there are none"}})
+    assert found == [date(2024, 1, 2), date(2024, 1, 3), date(2024, 2, 1)]
+
+
+def test_a_day_of_klines_is_in_doubt_for_missing_and_misaligned_bars_and_all_are_for_disorder():
+    whole, short, off = ({"rows": rows, "misaligned": wrong} for rows, wrong in ((24, 0), (23, 0), (24, 2)))
+    days = {"2024-01-01": whole, "2024-01-02": short, "2024-01-03": off}
+    record = {"days": days, "counts": {"out_of_order": 0}, "dropped": {"duplicate": 0}}
+    found = {date(2024, 1, 2): [MISSING_BAR], date(2024, 1, 3): [MISALIGNED]}
+    assert doubtful_klines(record, DAY_US // 24, "suspicious") == found
+    assert doubtful_klines(record, DAY_US // 24, "all") == {date(2024, 1, 1): [], **found}
+    messy = record | {"counts": {"out_of_order": 1}, "dropped": {"duplicate": 2}}
+    assert doubtful_klines(messy, DAY_US // 24, "suspicious")[date(2024, 1, 1)] == [DISORDER, DUPLICATE]
+    assert doubtful_klines(messy, DAY_US // 24, "none") == {}
