@@ -26,7 +26,7 @@ def _run(prices: Prices, entry: I64, leave: I64, side: I8, share: F64, rules: Ru
         marks = Marks(cash, 0, cash, 0.0, 0, 0.0)
         guard = guard_of(rules, held)
         ending, marks = hold(prices, bar, leave[k], guard, left, way * held.quantity, marks, inside, 0)
-        end = settle(prices, rules, held, guard, ending, leave[k])
+        end = settle(prices, rules, held, guard, ending, leave[k], False)
         cash = left + (way * end.exit_notional - end.exit_fee)
     return cash
 
