@@ -1,5 +1,6 @@
 """One UTC day of trades, as it goes into the lake: ordered by id, each id once, on one scale."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,8 +86,9 @@ def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, i
     """
     slots = layout.slots
     rows, counts = in_order(name, rows, slots["trade_id"])
-    price, price_scale = on_one_scale(name, "price", decimal_columns(rows, slots["price"]))
-    quantity, quantity_scale = on_one_scale(name, "quantity", decimal_columns(rows, slots["quantity"]))
+    trade = trade_of(rows[:, slots["trade_id"]])
+    price, price_scale = on_one_scale(name, "price", decimal_columns(rows, slots["price"]), where=trade)
+    quantity, quantity_scale = on_one_scale(name, "quantity", decimal_columns(rows, slots["quantity"]), where=trade)
     ts = rows[:, slots["ts"]].copy()
     day = DayTrades(
         trade_id=rows[:, slots["trade_id"]].copy(),
@@ -112,6 +114,11 @@ def as_rows(columns: dict[str, I64], scales: dict[str, int], layout: Layout) -> 
         else:
             rows[:, slot] = columns[name]
     return rows
+
+
+def trade_of(ids: I64) -> Callable[[int], str]:
+    """Return what names a row in an error, by the ids of all rows."""
+    return lambda at: f"trade {ids[at]}"
 
 
 def decimal_columns(rows: I64, slot: int) -> tuple[I64, I64]:
