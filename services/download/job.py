@@ -24,6 +24,7 @@ from services.download.domain.errors import BadSource, IdOnTwoDays, NothingThere
 from services.download.domain.evidence import evidence_of
 from services.download.domain.quality import summary
 from services.download.domain.series import Series
+from services.download.domain.standins import check_standins, note_standins
 from services.download.domain.suspicion import UNLIKE, unlike_days
 from services.download.domain.verdict import Verdict, judge
 from services.download.remote import STAGE, Repair, compare_month, exchange_of, fetch_archives, import_file
@@ -187,6 +188,7 @@ class _Download:
             gathered.series[archives[0].symbol] = Series(archives[0].symbol)
             for archive in archives:
                 self._gather(archive, dailies.get(archive, []), gathered)
+        note_standins(self._unusable, self._found, gathered.series)
         self._compare(gathered)
         repair = Repair(self._lake, self._request, self._exchange, self._source, self._each, self._say)
         repair.run(gathered.series)
@@ -245,12 +247,10 @@ class _Download:
     def _replaced(self) -> dict[str, str]:
         """Return what is wrong, by name, with monthly archives that daily ones stand in for; warn of them.
 
-        Raises it where they cannot: from the first of them on, the exchange must have one for each day.
+        Raises it where they cannot.
         """
+        check_standins(self._unusable, self._found)
         for month, error in self._unusable.items():
-            dailies = [self._found[daily] is not None for daily in month.dailies()]
-            if not any(dailies) or not all(dailies[dailies.index(True) :]):
-                raise error
             self._report.warn(f"{month.stem}.zip cannot be used, its daily archives count instead: {error}")
             self._tell()
         return {f"{month.stem}.zip": error.code() for month, error in self._unusable.items()}
@@ -270,10 +270,7 @@ class _Download:
         if part is not None:
             series.take(archive, part)
         for found in parts:
-            if archive in self._unusable:
-                series.stand_in(found, f"the monthly archive cannot be used ({self._unusable[archive].code()})")
-            else:
-                series.take_daily(found, month=part)
+            series.take_daily(found, month=part)
 
     def _compare(self, gathered: _Gathered) -> None:
         """Hold days in doubt against their daily archives."""

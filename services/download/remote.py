@@ -273,8 +273,11 @@ def import_file(lake: Lake, folder: Path, work: imports.Import, key: str) -> Par
         shutil.copyfile(named, file)
         imports.check_sha256(file, work.path, work.sha256)
         quality = Quality(work.path, work.sha256, work.sha256, file.stat().st_size)
-        with imports.opened(file, named.stem, work) as (source, text):
-            part = ingest(lake, scratch, source, text, quality)
+        try:
+            with imports.opened(file, named.stem, work) as (source, text):
+                part = ingest(lake, scratch, source, text, quality)
+        except BadSource as error:
+            raise error.of_import() from None
         return lake.put_part(STAGE, key, part)
 
 

@@ -97,28 +97,24 @@ class StoredDay:
 def store_day(path: Path, day: DayTrades, counts: dict[str, int]) -> StoredDay:
     """Write a day that is in memory."""
     id_gaps, time_gaps = Gaps(), Gaps()
-    table = trades_table(day, milliseconds=_whole_milliseconds(day.ts))
+    table = trades_table(day, milliseconds=whole_milliseconds(day.ts))
     step_gaps(day.trade_id, 1, id_gaps)
     silences(day.ts, time_gaps)
     marks = np.zeros(MINUTES, np.bool_)
     mark_minutes(day.ts, int(day.ts[0]) // DAY_US * DAY_US, marks)
-    with _disk(path), table_writer(path, table.schema, TRADES_PACKING) as writer:
+    with disk(path), table_writer(path, table.schema, TRADES_PACKING) as writer:
         writer.write_table(table, ROW_GROUP)
     check_table(path, path.name, table.schema, table.num_rows)
     return StoredDay(path, table.num_rows, day.facts(), counts, id_gaps, time_gaps, marks)
 
 
-class OpenDay:
-    """A day whose trades come by increasing id: packed in `group`, and written whenever that is full.
+class DayFile:
+    """A day that is written a piece at a time, by increasing id, on scales that hold all of it."""
 
-    `group` is (7 or 5, ROW_GROUP), as take_trades fills it up to `filled`; `before` is the last id.
-    """
-
-    def __init__(self, folder: Path, number: int, group: I64) -> None:
-        self.path, self.number, self.group = folder / f"day{number}.parquet", number, group
-        self.filled, self.before = 0, -1
-        self._scales = {"price": 0, "quantity": 0}
-        self._milliseconds = True  # all times so far are whole ones
+    def __init__(self, path: Path, number: int, scales: dict[str, int], *, milliseconds: bool) -> None:
+        """Open the file of a day by its number. milliseconds: all times are whole ones."""
+        self.path, self.number = path, number
+        self._scales, self._milliseconds = scales, milliseconds
         self._writer: pq.ParquetWriter | None = None
         self._written = 0
         self._first_id = self._last_id = -1
@@ -129,61 +125,14 @@ class OpenDay:
         self._id_gaps = Gaps()
         self._marks = np.zeros(MINUTES, np.bool_)
 
-    def flush(self) -> None:
-        """Write the trades of the group as a row group."""
-        rows = self.group[:, : self.filled]
-        self._find_scales(rows)
-        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
-            divide_exactly(rows[row], PLACES - self._scales[name], rows[row])
-        aggregates = len(rows) > FIRST_ID
-        part = DayTrades(
-            trade_id=rows[TRADE_ID],
-            ts=rows[TS],
-            price=rows[PRICE],
-            quantity=rows[QUANTITY],
-            aggressor_side=1 - 2 * rows[IS_BUYER_MAKER].astype(np.int8),
-            first_id=rows[FIRST_ID] if aggregates else None,
-            last_id=rows[LAST_ID] if aggregates else None,
-            price_scale=self._scales["price"],
-            quantity_scale=self._scales["quantity"],
-        )
+    def put(self, part: DayTrades) -> None:
+        """Write trades as a row group."""
         self._note(part)
         self._write(trades_table(part, milliseconds=self._milliseconds))
-        self._written += self.filled
-        self.filled = 0
-
-    def _find_scales(self, rows: I64) -> None:
-        """Make the scales such that they hold the rows' values too; rewrite what was written on smaller ones."""
-        grown = {}
-        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
-            most = PLACES - self._scales[name]
-            grown[name] = most - zeros_in_common(rows[row], most)
-        finer = self._milliseconds and not _whole_milliseconds(rows[TS])
-        if finer or any(grown.values()):
-            self._quantity *= 10 ** grown["quantity"]
-            self._notional *= 10 ** (grown["price"] + grown["quantity"])
-            self._scales = {name: scale + grown[name] for name, scale in self._scales.items()}
-            self._milliseconds = self._milliseconds and not finer
-            if self._writer is not None:
-                self._rewrite(self._writer)
-
-    def _rewrite(self, writer: pq.ParquetWriter) -> None:
-        """Write the row groups that were written once more, on the scales that the day has now."""
-        old = self.path.with_suffix(".old")
-        with _disk(self.path):
-            writer.close()
-            self.path.rename(old)
-        self._writer = None
-        for part in _row_groups(old):
-            columns = dict(zip(part.column_names, part.columns, strict=True))
-            columns["ts"] = times(_integers(part["ts"]), milliseconds=self._milliseconds)
-            for name, scale in self._scales.items():
-                columns[name] = decimals(rescale(*units(part[name]), scale), scale)
-            self._write(required(columns))
-        old.unlink()
+        self._written += part.trade_id.size
 
     def _write(self, table: pa.Table) -> None:
-        with _disk(self.path):
+        with disk(self.path):
             if self._writer is None:
                 self._writer = table_writer(self.path, table.schema, TRADES_PACKING)
             self._writer.write_table(table, ROW_GROUP)
@@ -209,13 +158,11 @@ class OpenDay:
         self._quantity += exact_sum(part.quantity)
         self._notional += exact_dot(part.price, part.quantity)
 
-    def close(self) -> StoredDay:
-        """Finish the file and return the day."""
-        if self.filled:
-            self.flush()
+    def finish(self, out_of_order: int = 0, duplicates: int = 0) -> StoredDay:
+        """Finish the file and return the day, with counts of how its rows came."""
         assert self._writer is not None
         schema = self._writer.schema
-        with _disk(self.path):
+        with disk(self.path):
             self._writer.close()
         check_table(self.path, self.path.name, schema, self._written)
         price_scale, quantity_scale = self._scales.values()
@@ -229,7 +176,7 @@ class OpenDay:
             "quantity": decimal_text(self._quantity, quantity_scale),
             "notional": decimal_text(self._notional, price_scale + quantity_scale),
         }
-        counts = {"out_of_order": 0, "duplicates_dropped": 0, "time_reversals": self._n_back}
+        counts = {"out_of_order": out_of_order, "duplicates_dropped": duplicates, "time_reversals": self._n_back}
         return StoredDay(self.path, self._written, facts, counts, self._id_gaps, self._silences(), self._marks)
 
     def _silences(self) -> Gaps:
@@ -241,10 +188,78 @@ class OpenDay:
             silences_among(before, after, (self._last_ts - self._first_ts) // (self._written - 1), gaps)
         return gaps
 
+
+class OpenDay(DayFile):
+    """A day whose trades come by increasing id: packed in `group`, and written whenever that is full.
+
+    `group` is (7 or 5, ROW_GROUP), as take_trades fills it up to `filled`; `before` is the last id.
+    """
+
+    def __init__(self, folder: Path, number: int, group: I64) -> None:
+        super().__init__(folder / f"day{number}.parquet", number, {"price": 0, "quantity": 0}, milliseconds=True)
+        self.group, self.filled, self.before = group, 0, -1
+
+    def flush(self) -> None:
+        """Write the trades of the group as a row group."""
+        rows = self.group[:, : self.filled]
+        self._find_scales(rows)
+        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
+            divide_exactly(rows[row], PLACES - self._scales[name], rows[row])
+        aggregates = len(rows) > FIRST_ID
+        part = DayTrades(
+            trade_id=rows[TRADE_ID],
+            ts=rows[TS],
+            price=rows[PRICE],
+            quantity=rows[QUANTITY],
+            aggressor_side=1 - 2 * rows[IS_BUYER_MAKER].astype(np.int8),
+            first_id=rows[FIRST_ID] if aggregates else None,
+            last_id=rows[LAST_ID] if aggregates else None,
+            price_scale=self._scales["price"],
+            quantity_scale=self._scales["quantity"],
+        )
+        self.put(part)
+        self.filled = 0
+
+    def _find_scales(self, rows: I64) -> None:
+        """Make the scales such that they hold the rows' values too; rewrite what was written on smaller ones."""
+        grown = {}
+        for row, name in ((PRICE, "price"), (QUANTITY, "quantity")):
+            most = PLACES - self._scales[name]
+            grown[name] = most - zeros_in_common(rows[row], most)
+        finer = self._milliseconds and not whole_milliseconds(rows[TS])
+        if finer or any(grown.values()):
+            self._quantity *= 10 ** grown["quantity"]
+            self._notional *= 10 ** (grown["price"] + grown["quantity"])
+            self._scales = {name: scale + grown[name] for name, scale in self._scales.items()}
+            self._milliseconds = self._milliseconds and not finer
+            if self._writer is not None:
+                self._rewrite(self._writer)
+
+    def _rewrite(self, writer: pq.ParquetWriter) -> None:
+        """Write the row groups that were written once more, on the scales that the day has now."""
+        old = self.path.with_suffix(".old")
+        with disk(self.path):
+            writer.close()
+            self.path.rename(old)
+        self._writer = None
+        for part in _row_groups(old):
+            columns = dict(zip(part.column_names, part.columns, strict=True))
+            columns["ts"] = times(_integers(part["ts"]), milliseconds=self._milliseconds)
+            for name, scale in self._scales.items():
+                columns[name] = decimals(rescale(*units(part[name]), scale), scale)
+            self._write(required(columns))
+        old.unlink()
+
+    def close(self) -> StoredDay:
+        """Finish the file and return the day."""
+        if self.filled:
+            self.flush()
+        return self.finish()
+
     def abandon(self) -> Iterator[tuple[dict[str, I64], dict[str, int]]]:
         """Yield its trades as columns with their scales, in order; nothing of the day is left afterwards."""
         if self._writer is not None:
-            with _disk(self.path):
+            with disk(self.path):
                 self._writer.close()
             yield from stored_columns(self.path)
             self.path.unlink()
@@ -266,12 +281,13 @@ def stored_columns(path: Path) -> Iterator[tuple[dict[str, I64], dict[str, int]]
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
-    with _disk(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with disk(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for i in range(file.num_row_groups):
             yield in_microseconds(file.read_row_group(i, use_threads=False))
 
 
-def _whole_milliseconds(ts: I64) -> bool:
+def whole_milliseconds(ts: I64) -> bool:
+    """Tell whether all times are whole milliseconds."""
     return zeros_in_common(ts, 3) == 3
 
 
@@ -280,7 +296,8 @@ def _integers(column: pa.ChunkedArray) -> I64:
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def disk(path: Path) -> Iterator[None]:
+    """Raise LakeUnavailable for what fails around a file of a scratch disk."""
     try:
         yield
     except OSError as error:

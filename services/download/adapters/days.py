@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from services.download.adapters.day import NAMES, OpenDay, StoredDay, store_day, stored_columns
+from services.download.adapters.day import NAMES, OpenDay, StoredDay, stored_columns
+from services.download.adapters.settled import store_rows
 from services.download.adapters.spool import Spool
 from services.download.domain import trades, voids
 from services.download.domain.errors import BadRow
@@ -170,6 +171,5 @@ class Days:
         """Return a day when all trades have come. Raises ConflictingRows, DoesNotFit."""
         self._close()
         if number not in self._stored:
-            day, counts = trades.settle(self._name, self._spool.take(number), self._layout)
-            self._stored[number] = store_day(self._folder / f"day{number}.parquet", day, counts)
+            self._stored[number] = store_rows(self._name, self._spool.give(number), number, self._layout, ROW_GROUP)
         return self._stored[number]

@@ -17,7 +17,7 @@ from services.download.adapters.archive import open_member
 from services.download.adapters.ingest import Source
 from services.download.adapters.texts import first_line, open_text, whole_text
 from services.download.domain.archives import period_of
-from services.download.domain.errors import FileChanged, FileMissing, FileOutside, FileUnreadable
+from services.download.domain.errors import BadRow, FileChanged, FileMissing, FileOutside, FileUnreadable
 from services.download.domain.layouts import KLINES, Layout, klines_layout, layout_of
 from services.download.domain.times import MICROSECONDS_FROM
 from tickloom.identity import sha256_file
@@ -89,7 +89,10 @@ def opened(file: Path, stem: str, work: Import) -> Iterator[tuple[Source, Iterab
         raise FileUnreadable(work.path, "trades are read from the exchange's own .zip or .csv alone")
     else:
         text, layout = klines_text(file, work.path, work.symbol)
-        yield _source(work, layout, None), [text]
+        try:
+            yield _source(work, layout, None), [text]
+        except BadRow as error:
+            raise error.of_table() from None
 
 
 def _source(work: Import, layout: Layout, period: tuple[date, date] | None) -> Source:

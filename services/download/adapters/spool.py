@@ -43,6 +43,10 @@ class Spool:
         """Return the periods that have rows, in order."""
         return sorted(self._periods)
 
+    def give(self, period: int) -> Path:
+        """Return the file of a period's rows in the order in which they came, int64 (n, width); it is the caller's."""
+        return self._file(period)
+
     def take(self, period: int) -> I64:
         """Return a period's rows in the order in which they came, (n, width), and forget them."""
         rows: I64 = np.fromfile(self._file(period), np.int64).reshape(-1, self._width)

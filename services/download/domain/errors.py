@@ -1,5 +1,7 @@
 """Everything that can go wrong between an exchange's archive and a partition in the lake, by name."""
 
+from typing import Self
+
 from tickloom.errors import BadRequest, Conflict, NotFound, Problem, TickloomError, Unavailable
 
 
@@ -8,6 +10,13 @@ class BadSource(TickloomError):
 
     status = 502
     next_step = "leave out the days it covers, or wait until the exchange has corrected it, and submit again"
+
+    def of_import(self) -> Self:
+        """Return the same error as one of a file in the import folder: it is for the user to correct."""
+        self.status = BadRequest.status
+        if self.next_step == BadSource.next_step:
+            self.next_step = "correct the file, or take a better one, and submit again"
+        return self
 
 
 class ExchangeUnreachable(Unavailable):
@@ -148,8 +157,13 @@ class BadHeader(BadSource):
 class BadRow(BadSource):
     """A row holds something that cannot be a trade or a kline."""
 
+    def of_table(self) -> Self:
+        """Return the same error with the row of a table in place of the line of a text: headers do not count."""
+        return type(self)(*self.args[:3], "row")
+
     def __str__(self) -> str:
-        return f"{self.args[0]}, line {self.args[1]}: {self.args[2]}"
+        line = self.args[3] if len(self.args) > 3 else "line"
+        return f"{self.args[0]}, {line} {self.args[1]}: {self.args[2]}"
 
 
 class BadAnswer(BadSource):
@@ -162,10 +176,14 @@ class BadAnswer(BadSource):
 
 
 class DoesNotFit(BadSource):
-    """A number of the source has more digits than can be kept exactly."""
+    """A number of the source has more digits than can be kept exactly.
+
+    Fields: the source, what the number is, the number and where it stands, the finest number beside it and where.
+    """
 
     def __str__(self) -> str:
-        return f"{self.args[0]}: a {self.args[1]} needs more than 18 digits, beside others of its day"
+        name, what, value, where, other, there = self.args
+        return f"{name}: the {what} {value} ({where}) needs more than 18 digits beside {other} ({there}), on one scale"
 
 
 class ConflictingRows(BadSource):

@@ -8,7 +8,8 @@ import numpy as np
 from services.download.domain.errors import BadRow, DoesNotFit, WrongInterval
 from services.download.domain.layouts import Layout
 from services.download.domain.order import in_order
-from services.download.domain.scale import decimal_text, exact_sum, on_one_scale
+from services.download.domain.scale import decimal_text, exact_sum, misfit, on_one_scale
+from services.download.domain.times import text_of
 from services.download.domain.trades import decimal_columns
 from services.download.kernels.klines import DOES_NOT_FIT, FINE, OUTSIDE, first_wrong
 from services.download.kernels.rows import shortest
@@ -64,11 +65,19 @@ def check_rows(name: str, line: int, rows: I64, layout: Layout) -> None:
     if fault == FINE:
         return
     if fault == DOES_NOT_FIT:
-        raise DoesNotFit(name, "price")
+        four = [(rows[at : at + 1, slot], rows[at : at + 1, slot + 1]) for slot in prices]
+        scale = max(int(places[0]) for _, places in four)
+        raise DoesNotFit(name, "price", *misfit(four, scale, lambda _: _kline_of(rows[at, slots["ts_open"]])))
+    values = {slot: decimal_text(int(rows[at, slot]), int(rows[at, slot + 1])) for slot in prices}
     if fault == OUTSIDE:
-        raise BadRow(name, line + at, "open or close lies outside of low and high")
-    reason = f"{prices[fault]} is not positive" if fault in prices else f"{amounts[fault]} is negative"
-    raise BadRow(name, line + at, reason)
+        said = ", ".join(f"{of} {values[slot]}" for slot, of in prices.items())
+        raise BadRow(name, line + at, f"open or close lies outside of low and high ({said})")
+    reason = f"{prices[fault]} is not positive ({values[fault]})" if fault in prices else ""
+    raise BadRow(name, line + at, reason or f"{amounts[fault]} is negative")
+
+
+def _kline_of(ts: int) -> str:
+    return f"the kline of {text_of(int(ts))}"
 
 
 def settle(name: str, rows: I64, layout: Layout, interval_us: int) -> tuple[Klines, dict[str, int]]:
@@ -82,12 +91,18 @@ def settle(name: str, rows: I64, layout: Layout, interval_us: int) -> tuple[Klin
     slots = layout.slots
     rows, counts = in_order(name, rows, slots["ts_open"])
     columns: dict[str, I64] = {"ts_open": rows[:, slots["ts_open"]].copy()}
+    opened = columns["ts_open"]
     columns["ts_close"] = columns["ts_open"] + interval_us
     _check_interval(name, np.diff(columns["ts_open"]), interval_us)
     scales: dict[str, int] = {}
     for group in GROUPS:
         names = [column for column in group if column in slots]
-        units, scale = on_one_scale(name, group[0], *(decimal_columns(rows, slots[column]) for column in names))
+        units, scale = on_one_scale(
+            name,
+            "price" if group is PRICES else group[0],
+            *(decimal_columns(rows, slots[column]) for column in names),
+            where=lambda at: _kline_of(opened[at]),
+        )
         columns.update(zip(names, units, strict=True))
         scales.update(dict.fromkeys(names, scale))
     if "n_trades" in slots:

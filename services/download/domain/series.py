@@ -176,7 +176,7 @@ class Series:
         return [one.day for one in self.corrections if one.by == "daily" and not one.rows_before]
 
     def stand_in(self, part: Part, why: str) -> None:
-        """Take the day of a daily archive in place of a month whose archive cannot be used."""
+        """Take the day of a daily archive, and note that it stands in for a month whose archive cannot be used."""
         so_far = len(self.corrections)
         self.take_daily(part, month=part)
         for one in self.corrections[so_far:]:

@@ -1,5 +1,6 @@
 """One UTC day of trades, as it goes into the lake: ordered by id, each id once, on one scale."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,24 +94,35 @@ def settle(name: str, rows: I64, layout: Layout) -> tuple[DayTrades, dict[str, i
 
     Raises ConflictingRows when two rows of one id differ, DoesNotFit when a decimal does not.
     """
-    slots = layout.slots
-    rows, counts = in_order(name, rows, slots["trade_id"])
-    price, price_scale = on_one_scale(name, "price", decimal_columns(rows, slots["price"]))
-    quantity, quantity_scale = on_one_scale(name, "quantity", decimal_columns(rows, slots["quantity"]))
-    ts = rows[:, slots["ts"]].copy()
-    day = DayTrades(
+    rows, counts = in_order(name, rows, layout.slots["trade_id"])
+    day = as_trades(name, rows, rows[:0], layout)
+    counts["time_reversals"] = int((np.diff(day.ts) < 0).sum())
+    return day, counts
+
+
+def as_trades(name: str, rows: I64, beside: I64, layout: Layout) -> DayTrades:
+    """Return rows (n, layout.width) of a day, in order, as trades on scales that hold other rows of the day too.
+
+    beside  (m, layout.width)  among them the finest of the day
+
+    Raises DoesNotFit when a decimal does not.
+    """
+    slots, m = layout.slots, len(beside)
+    both = np.concatenate([beside, rows]) if m else rows
+    trade = trade_of(both[:, slots["trade_id"]])
+    price, price_scale = on_one_scale(name, "price", decimal_columns(both, slots["price"]), where=trade)
+    quantity, quantity_scale = on_one_scale(name, "quantity", decimal_columns(both, slots["quantity"]), where=trade)
+    return DayTrades(
         trade_id=rows[:, slots["trade_id"]].copy(),
-        ts=ts,
-        price=price[0],
-        quantity=quantity[0],
+        ts=rows[:, slots["ts"]].copy(),
+        price=price[0][m:],
+        quantity=quantity[0][m:],
         aggressor_side=np.where(rows[:, slots["is_buyer_maker"]] == 1, -1, 1).astype(np.int8),
         first_id=rows[:, slots["first_id"]].copy() if "first_id" in slots else None,
         last_id=rows[:, slots["last_id"]].copy() if "last_id" in slots else None,
         price_scale=price_scale,
         quantity_scale=quantity_scale,
     )
-    counts["time_reversals"] = int((np.diff(ts) < 0).sum())
-    return day, counts
 
 
 def as_rows(columns: dict[str, I64], scales: dict[str, int], layout: Layout) -> I64:
@@ -122,6 +134,11 @@ def as_rows(columns: dict[str, I64], scales: dict[str, int], layout: Layout) -> 
         else:
             rows[:, slot] = columns[name]
     return rows
+
+
+def trade_of(ids: I64) -> Callable[[int], str]:
+    """Return what names a row in an error, by the ids of all rows."""
+    return lambda at: f"trade {ids[at]}"
 
 
 def decimal_columns(rows: I64, slot: int) -> tuple[I64, I64]:

@@ -4,6 +4,7 @@ import gzip
 import shutil
 from decimal import Decimal
 from hashlib import sha256
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import polars as pl
@@ -58,8 +59,60 @@ def test_real_files_of_many_vendors_are_understood(real, symbol, path, interval,
 
 def test_klines_whose_open_lies_outside_of_low_and_high_are_refused(real):
     files = {"XBTUSD": "klines/bitmex/XBTUSD_1m_2019.parquet"}
-    with pytest.raises(errors.BadRow, match="line 116"):
+    with pytest.raises(errors.BadRow, match=r"row 116: open or close lies outside of low and high \(open [\d.]+, high"):
         Stage().run(venue="file", data_type="klines", interval="1m", files=files)
+
+
+def klines_csv(*rows):
+    return "\n".join(["date,open,high,low,close,volume", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "error", "says"),
+    [
+        (
+            "klines",
+            klines_csv("1704412800000,1,2,0.5,1.5,0.30000000000000004", "1704412860000,1,2,0.5,1.5,123456.789"),
+            errors.DoesNotFit,
+            "the volume 123456.789 (the kline of 2024-01-05T00:01:00Z) needs more than 18 digits beside "
+            "0.30000000000000004 (the kline of 2024-01-05T00:00:00Z)",
+        ),
+        (
+            "klines",
+            klines_csv("1704412800000,1,200,0.12345678901234567,1.5,1"),
+            errors.DoesNotFit,
+            "the price 200 (the kline of 2024-01-05T00:00:00Z) needs more than 18 digits beside 0.12345678901234567",
+        ),
+        (
+            "klines",
+            klines_csv("1704412800000,1,2,0.5,1.5,1", "1704412860000,3,2,0.5,1.5,1"),
+            errors.BadRow,
+            "f.csv, row 2: open or close lies outside of low and high (open 3, high 2, low 0.5, close 1.5)",
+        ),
+        (
+            "klines",
+            klines_csv("1704412800000,1,2,0,1.5,1"),
+            errors.BadRow,
+            "f.csv, row 1: low is not positive (0)",
+        ),
+        ("klines", klines_csv("1704412800000,1,2,nan,1.5,1"), errors.BadRow, "f.csv, row 1: a field is not a number"),
+        (
+            "trades",
+            trade(1, price="1000000.5") + trade(2, price="0.000000000000001"),
+            errors.DoesNotFit,
+            "the price 1000000.5 (trade 1) needs more than 18 digits beside 0.000000000000001 (trade 2)",
+        ),
+        ("trades", trade(1) + trade(2, price="x"), errors.BadRow, "f.csv, line 2: a field is not a number"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_is_named_with_its_row_for_the_user_to_correct(imports, kind, text, error, says):
+    (imports / "f.csv").write_text(text)
+    fields = {"data_type": "trades"} if kind == "trades" else {"data_type": "klines", "interval": "1m"}
+    with pytest.raises(error) as refused:
+        Stage().run(venue="file", files={"BTCUSDT": "f.csv"}, **fields)
+    sent = ForkingPickler.loads(ForkingPickler.dumps(refused.value)).problem()
+    assert says in sent["detail"]
+    assert (sent["status"], sent["next"]) == (422, "correct the file, or take a better one, and submit again")
 
 
 def test_the_coinbase_file_takes_the_base_volume_and_the_right_hour(real):
