@@ -498,6 +498,17 @@ def test_what_cannot_be_made_of_klines_is_refused(imports, spec, reason):
         run(klines(imports), **spec)
 
 
+def test_of_aggregate_trades_ids_and_numbers_are_those_of_aggregates_which_the_download_opens(imports):
+    lines = [f"{500 + i},100,1,{9000 + 3 * i},{9002 + 3 * i},{T0 // 1000 + i},true,true\n" for i in range(6)]
+    (imports / "a.csv").write_text("".join(lines))
+    source = imported(data_type="aggTrades", files={"AAA": "a.csv"})
+    got = columns(run(source, kind="tick", threshold=3), "AAA")
+    assert (got["first_trade_id"], got["last_trade_id"], got["n_trades"]) == ([500, 503], [502, 505], [3, 3])
+    rows = open_lake().read_table(source.under("AAA/")[0]).to_pydict()
+    assert rows["trade_id"][:3] == [500, 501, 502]
+    assert (rows["first_id"][0], rows["last_id"][2]) == (9000, 9008)
+
+
 def test_days_on_different_scales_join_exactly(imports):
     prices = [["100", "7"], ["100.25", "99.125"], ["0.00000001", "3"]]
     amounts = [["1", "2.5"], ["0.00001", "4"], ["3", "0.125"]]
