@@ -161,6 +161,38 @@ def test_c1_a_later_day_with_finer_decimals_moves_no_bar_of_a_threshold_between_
         assert many[name][: len(values)] == values, name
 
 
+@pytest.mark.parametrize("kind", ["volume", "dollar"])
+def test_c1_a_later_trade_of_the_day_with_finer_decimals_moves_no_cut(imports, kind):
+    spec = {"kind": kind, "threshold": 7, "excess": "split"}
+    few, many = (
+        columns(run(imported(data_type="trades", files=write_trades(imports, name, rows)), **spec), name)
+        for name, rows in (
+            ("AAA", on_tenths()[:39]),
+            ("BBB", [*on_tenths()[:39], (39, T0 + 10**6, "100", "0.001", True)]),
+        )
+    )
+    assert len(few["close"]) > 8
+    for name, values in few.items():
+        assert many[name][: len(values)] == values, name
+
+
+def test_c2_the_units_in_which_trades_are_split_are_those_of_the_days_before_wherever_it_runs(
+    imports, request, monkeypatch, tmp_path
+):
+    rows = [(i, T0 + i * DAY_US // 40, "101.1", f"{7 + i % 5 + (i > 90) * 0.25:.2f}", True) for i in range(200)]
+    files = write_trades(imports, "AAA", rows)
+    specs = {"a": {"kind": "dollar", "threshold": "150.5", "excess": "split"}, "b": {"kind": "tick", "threshold": 7}}
+    folded = run_several(imported(data_type="trades", files=files), specs)
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
+    settings.cache_clear()
+    request.getfixturevalue("wide")
+    monkeypatch.setattr(job, "BATCH_ROWS", 1)
+    assert run_several(imported(data_type="trades", files=files), specs) == folded
+    first = columns(bars_of(folded, "a"), "AAA")
+    assert first["volume"][0] == 2  # lots of 1
+    assert first["volume"][-1] < 2
+
+
 @pytest.mark.parametrize("excess", ["carry", "split"])
 def test_a_threshold_finer_than_the_trades_fills_bars_exactly(imports, excess):
     source = imported(data_type="trades", files=write_trades(imports, "AAA", on_tenths()))
