@@ -84,11 +84,12 @@ def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
 
 
 def lots_of(rule: Rule, scales: Sequence[int], scale: int) -> list[int]:
-    """Return the finest that quantities needed before each day, in order, in the units of the rule; at first it is 1.
+    """Return the finest that quantities needed before each day, in order, in the units of the rule; at first it is 1,
+    and of days that start from nothing on each of them.
 
     scales  decimal places of each day's quantities, at most `scale`, which is that of the trades
     """
-    finest = list(accumulate(scales, max, initial=0))
+    finest = list(accumulate((places if rule.reset == "never" else 0 for places in scales), max, initial=0))
     return [10 ** (scale + rule.quantity_places - places) for places in finest[:-1]]
 
 

@@ -248,9 +248,10 @@ def test_where_bars_end_at_multiples_the_units_are_as_fine_as_the_threshold(spec
     assert lots_of(rule, [1, 1], 1)[1] == lot
 
 
-def test_the_lot_of_a_day_is_the_finest_unit_of_the_days_before_it():
+def test_the_lot_of_a_day_is_the_finest_unit_of_the_days_before_it_unless_each_starts_from_nothing():
     rule = rule_of(DollarBars(kind="dollar", threshold=9, excess="split"), 2, 3)
     assert lots_of(rule, [1, 2, 0, 3], 3) == [1000, 100, 10, 10]
+    assert lots_of(replace(rule, reset="daily"), [1, 2, 0, 3], 3) == [1000] * 4
 
 
 def test_a_trade_is_split_at_the_finest_unit_of_the_quantities_up_to_it():
