@@ -81,8 +81,10 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
             raise InvalidRequest(f"{field}.{fault[0]}", fault[1])
         rules[name] = rule_of(spec, scales["price_scale"], scales["quantity_scale"])
     targets = {name: rule.target for name, rule in rules.items() if rule.target is not None}
+    ids_run_on = not _is_file(source)
     thresholds = {
-        name: thresholds_of(of, rules[name].kind, entries, rules[name].scales(scales)) for name, of in targets.items()
+        name: thresholds_of(of, rules[name].kind, entries, rules[name].scales(scales), ids_run_on=ids_run_on)
+        for name, of in targets.items()
     }
     places = [int(entry.facts["quantity_scale"]) for entry in entries]
     lots = {
@@ -96,9 +98,12 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
 
 def _known_until(source: Manifest) -> int | None:
     """Return up to when the last day is known: an exchange's archive is of a whole day, a file may end anywhere."""
-    is_file = source.request.get("venue") == "file"
-    known: int | None = source.facts.get("known_until", 0 if is_file else None)
+    known: int | None = source.facts.get("known_until", 0 if _is_file(source) else None)
     return known
+
+
+def _is_file(source: Manifest) -> bool:
+    return bool(source.request.get("venue") == "file")
 
 
 def _check_klines(field: str, spec: BarSpec, step: int, interval: str) -> None:

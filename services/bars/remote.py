@@ -1,7 +1,7 @@
 """Tasks of the bars stage: a few days of one symbol each, read once for all the bars that are made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -46,7 +46,7 @@ class Work:
         """Return the rule of the bars in force in a partition."""
         rule = self.rules[name]
         rule = rule.of_day(self.thresholds[name][entry.name]) if name in self.thresholds else rule
-        return rule.cut_at(self.lots[name][entry.name]) if name in self.lots else rule
+        return replace(rule, lot=self.lots[name][entry.name]) if name in self.lots else rule
 
     def scales_of(self, name: str) -> dict[str, int]:
         """Return the scales on which the bars are counted and published."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import gcd
 
 
 @dataclass
@@ -57,11 +58,14 @@ def grid_bars(
 ) -> tuple[list[Bar], Bar]:
     """Return the bars that close where all that was traded passes a multiple of size, trades whole or cut to lots.
 
-    unit  what a lot is; every quantity is a multiple of it
+    unit  what a lot is at first, a power of ten; then it is the finest that a quantity so far needed
     """
     closed, bar, total = [], Bar(), 0
     for i, ts, price, quantity, side in trades:
-        lots = [unit] * (quantity // unit) if cut else [quantity]
+        while quantity % unit:
+            unit //= 10
+        lot = unit if kind == "dollar" else gcd(unit, size)
+        lots = [lot] * (quantity // lot) if cut else [quantity]
         is_rest = False
         for lot in lots:
             before = total // size

@@ -109,7 +109,7 @@ class TimeBars(TradeBars):
 
 
 class TickBars(ThresholdBars):
-    """A bar closes on its n-th trade. It has no excess: a trade counts one."""
+    """A bar closes on its n-th trade (of aggTrades: aggregate). It has no excess: a trade counts one."""
 
     kind: Literal["tick"]
     threshold: int | None = Field(default=None, ge=1, le=10**12, exclude_if=_is_none, description=f"trades{FIRST_DAYS}")
@@ -192,6 +192,7 @@ BarsName = Annotated[
 class BarsRequest(Contract):
     """Aggregate trades into bars. Klines become time bars of their own or a longer interval.
 
+    Of aggTrades an aggregate is a trade: ids and numbers of trades are those of aggregates.
     `spec` makes one kind of bars; `specs` makes several of one reading of the trades, each under a name.
     """
 

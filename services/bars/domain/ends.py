@@ -120,9 +120,10 @@ def cut_trades(trades: Trades, ts: I64, rule: Rule, state: State) -> Pieces:
     dollars = rule.kind == "dollar"
     if dollars and not notional_fits(trades):
         raise ExactnessLost("the notional of a trade", "price times quantity has more than 18 digits")
-    most = n_pieces(trades.price, trades.quantity, dollars, rule.size, rule.lot)
+    lot = min([rule.lot, *state.memory[1:]])
+    most = n_pieces(trades.price, trades.quantity, dollars, rule.size, lot)
     price, quantity = trades.price, trades.quantity
     carry = min(_counted(state), rule.size - 1)  # yesterday's threshold may have been larger
-    at, lots, rest, ends, counted = split_trades(price, quantity, dollars, rule.size, rule.lot, carry, most)
+    at, lots, rest, ends, *left = split_trades(price, quantity, dollars, rule.size, lot, carry, most)
     pieces = Trades(trades.ids.take(at), ts.take(at), price.take(at), lots, trades.side.take(at))
-    return Pieces(pieces, at, rest, Ends(ends, (int(counted),)))
+    return Pieces(pieces, at, rest, Ends(ends, tuple(map(int, left))))

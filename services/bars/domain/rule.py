@@ -1,9 +1,9 @@
 """The rule of a request on a symbol's own scales: a threshold in units, or an interval in microseconds."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from itertools import accumulate
 from typing import Final
 
 from services.bars.domain.microstructure import Wanted
@@ -50,7 +50,7 @@ class Rule:
     target: Target | None = None  # tick, volume and dollar bars whose size is another one each day
     price_places: int = 0
     quantity_places: int = 0
-    lot: int = 1  # lots: a trade is split at multiples of it
+    lot: int = 1  # the finest that quantities before a partition needed: trades are split at multiples of it
 
     @property
     def by_clock(self) -> bool:
@@ -66,10 +66,6 @@ class Rule:
     def of_day(self, size: int) -> "Rule":
         """Return the rule in force on a day with this threshold."""
         return replace(self, size=size, reset="daily" if size == ONE_BAR else self.reset)
-
-    def cut_at(self, lot: int) -> "Rule":
-        """Return the rule on a day whose trades are split into so many lots at least."""
-        return replace(self, lot=math.gcd(lot, self.size) if self.kind == "volume" else lot)
 
 
 def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
@@ -88,18 +84,13 @@ def rule_of(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:
 
 
 def lots_of(rule: Rule, scales: Sequence[int], scale: int) -> list[int]:
-    """Return for each day, in order, the least that a trade is split into, in lots of the rule.
+    """Return the finest that quantities needed before each day, in order, in the units of the rule; at first it is 1,
+    and of days that start from nothing on each of them.
 
     scales  decimal places of each day's quantities, at most `scale`, which is that of the trades
-
-    It is the finest unit of the days so far, or of volume the finest that these and the threshold share: what later
-    days are counted in must not move a cut.
     """
-    lots, finest = [], 0
-    for places in scales:
-        finest = max(finest, places)
-        lots.append(10 ** (scale + rule.quantity_places - finest))
-    return lots
+    finest = list(accumulate((places if rule.reset == "never" else 0 for places in scales), max, initial=0))
+    return [10 ** (scale + rule.quantity_places - places) for places in finest[:-1]]
 
 
 def _rule(spec: BarSpec, price_scale: int, quantity_scale: int) -> Rule:

@@ -1,7 +1,8 @@
 """C2: one content for any number of workers, partitions, rows at a time, way of spreading the work, and kill.
 
 Made trades of a month, every kind of bar in one request. Partitions are files, so between partitionings the bars
-joined are compared; within one, the manifests, which name every file by its SHA-256. `make chaos` runs the whole grid.
+joined are compared; within one, the manifests, which name every file by its SHA-256. `make test` runs some cells of
+each way of working, on processes and on Ray among them; `make chaos` runs the whole product.
 """
 
 import itertools
@@ -33,18 +34,25 @@ from tickloom.settings import settings
 
 DAYS = 31
 SPECS: dict[str, dict[str, Any]] = {
-    "time": {"kind": "time", "interval": "4h"},
+    "time": {"kind": "time", "interval": "4h", "microstructure": ["jumps", "roll"]},
     "tick": {"kind": "tick", "threshold": 17},
-    "tick_daily": {"kind": "tick", "threshold": 17, "reset": "daily"},
+    "tick_daily": {"kind": "tick", "threshold": 17, "reset": "daily", "microstructure": ["burstiness"]},
+    "tick_target": {"kind": "tick", "target_bars_per_day": 4, "microstructure": ["vpin"]},
     "volume": {"kind": "volume", "threshold": "9.5", "microstructure": ["kyle", "order_flow"]},
-    "volume_carry": {"kind": "volume", "threshold": "9.5", "excess": "carry"},
+    "volume_carry": {"kind": "volume", "threshold": "9.50005", "excess": "carry", "microstructure": ["roll"]},
+    "volume_daily": {"kind": "volume", "threshold": "9.5", "excess": "carry", "reset": "daily"},
+    "volume_target": {"kind": "volume", "target_bars_per_day": 4, "threshold": "9.5", "excess": "split"},
     "dollar": {"kind": "dollar", "threshold": 4000},
     "dollar_split": {"kind": "dollar", "threshold": 90, "excess": "split"},
-    "tick_imbalance": {"kind": "tick_imbalance", "expected_trades": 9, "trades_window": 50},
+    "split_daily": {"kind": "dollar", "threshold": 90, "excess": "split", "reset": "daily", "microstructure": True},
+    "tick_imbalance": {"kind": "tick_imbalance", "expected_trades": 9, "trades_window": 50, "microstructure": True},
     "dollar_run": {"kind": "dollar_run", "expected_trades": 9},
-    "range": {"kind": "range", "size": 4},
+    "volume_run": {"kind": "volume_run", "expected_trades": 9, "reset": "daily"},
+    "range": {"kind": "range", "size": 4, "reset": "daily", "microstructure": ["amihud"]},
     "renko": {"kind": "renko", "size": 2},
 }
+BY_PARTITION = ("tick_target", "volume_target")
+"""Of these a partition, which is a day elsewhere, has a threshold of its own: other partitions make other bars."""
 
 
 def trades(days: int = DAYS, per_day: int = 20) -> dict[str, Any]:
@@ -74,6 +82,8 @@ def source(lake: Lake, n_partitions: int) -> Manifest:
         part = {name: values[(day_of >= first) & (day_of < end)] for name, values in rows.items()}
         facts = {
             "day": (date(2024, 1, 5) + timedelta(end - 1)).isoformat(),
+            "first_ts": int(part["ts"].min()),
+            "last_ts": int(part["ts"].max()),
             "first_id": int(part["trade_id"][0]),
             "last_id": int(part["trade_id"][-1]),
             "price_scale": 2,
@@ -99,7 +109,7 @@ def source(lake: Lake, n_partitions: int) -> Manifest:
 def content(made: Manifest) -> str:
     """Return a digest of the bars of every kind, partitions joined, and of what the manifest says of them."""
     lake, found = open_lake(), {}
-    for name in SPECS:
+    for name in set(SPECS).difference(BY_PARTITION):
         chosen = bars_of(made, name)
         rows = [repr(row) for entry in chosen.files for row in lake.read_table(entry).to_pylist()]
         assert len(rows) > 5, name
@@ -129,8 +139,11 @@ class Runs:
         made = job.BarsJob().run(call_of_several(of, SPECS), Report(tell))
         self._contents.add(content(made))
         assert len(self._contents) == 1
-        files = self._manifests.setdefault(n_partitions, made).files
-        assert [(entry.name, entry.sha256) for entry in made.files] == [(entry.name, entry.sha256) for entry in files]
+        first = self._manifests.setdefault(n_partitions, made)
+        shas = [[(entry.name, entry.sha256) for entry in one.files] for one in (made, first)]
+        assert shas[0] == shas[1]
+        assert made.facts == first.facts
+        assert set(SPECS) == {name.partition("/")[0] for name, _ in shas[0]}
 
 
 @pytest.fixture
@@ -185,32 +198,62 @@ def local_workers() -> list[psutil.Process]:
     return [process for process in found if "tickloom.fanout.worker" in " ".join(process.cmdline())]
 
 
-@pytest.mark.parametrize("cpus", [2, pytest.param(1, marks=CAMPAIGN), pytest.param(4, marks=CAMPAIGN)])
-def test_c2_workers_of_this_machine_and_their_deaths_change_no_byte(runs, monkeypatch, cpus):
-    runs.check(7)
+WORKERS, PARTITIONS, ROWS, KILLS = [1, 2, 4], [1, 3, 7, 31], [1, 100, ALL], [0, 1]
+"""Processes at once, partitions, rows that a task has, and whether a process dies meanwhile."""
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [[(2, 7, 1, 1)], pytest.param([*itertools.product(WORKERS, PARTITIONS, ROWS, KILLS)], marks=CAMPAIGN)],
+    ids=["one", "all"],
+)
+def test_c2_workers_of_this_machine_and_their_deaths_change_no_byte(runs, monkeypatch, cells):
+    for n_partitions in {cell[1] for cell in cells}:
+        runs.check(n_partitions)
     monkeypatch.setattr(job, "SMALL_ROWS", 0)
-    monkeypatch.setattr(job, "BATCH_ROWS", 1)
-    monkeypatch.setenv("TICKLOOM_CPUS", str(cpus))
-    killer = Killer(local_workers, 1)
-    runs.check(7, tell=killer)
-    assert not killer.left
+    for cpus, n_partitions, rows, kills in cells:
+        monkeypatch.setattr(job, "BATCH_ROWS", rows)
+        monkeypatch.setenv("TICKLOOM_CPUS", str(cpus))
+        killer = Killer(local_workers, kills)
+        runs.check(n_partitions, row_group=11 if rows == 1 else WHOLE, tell=killer)
+        assert not killer.left or n_partitions == 1 or rows == ALL  # one task: it is over when it is told of
+
+
+@pytest.mark.timeout(300)
+def test_c2_days_that_are_spread_over_ray_make_the_same_bytes(runs, use_ray: RayHead, monkeypatch):  # noqa: F811
+    on_ray(runs, use_ray, monkeypatch, (4, 7, 1, 0), spread=True)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("spread", [4, 1000], ids=["spread", "folded"])
-def test_F04_c2_ray_workers_and_their_deaths_change_no_byte(runs, use_ray: RayHead, monkeypatch, spread):  # noqa: F811
-    runs.check(7)
-    monkeypatch.setattr(job, "SMALL_ROWS", 0)
-    monkeypatch.setattr(job, "BATCH_ROWS", 1)
-    monkeypatch.setattr(job, "SPREAD", spread)
-    monkeypatch.setenv("TICKLOOM_CPUS", "4")
-    surveyed: list[int] = []
-    monkeypatch.setattr(job, "composed", lambda *args: surveyed.append(1) or composed(*args))
-    killer = Killer(lambda: ray_workers(use_ray), 2)
-    runs.check(7, tell=killer)
-    assert not killer.left
-    assert bool(surveyed) == (spread == 4)
+@pytest.mark.parametrize("spread", [True, False], ids=["spread", "folded"])
+@pytest.mark.parametrize("cpus", WORKERS)
+def test_F04_c2_ray_workers_and_their_deaths_change_no_byte(
+    runs,
+    use_ray: RayHead,  # noqa: F811
+    monkeypatch,
+    cpus,
+    spread,
+):
+    for cell in itertools.product([cpus], PARTITIONS, [1, ALL], [0, 2]):
+        on_ray(runs, use_ray, monkeypatch, cell, spread=spread)
+
+
+def on_ray(runs, head: RayHead, monkeypatch, cell: tuple[int, int, int, int], *, spread: bool) -> None:
+    """Check a cell on the head: days read side by side and composed, or one after another."""
+    cpus, n_partitions, rows, kills = cell
+    with pytest.MonkeyPatch.context() as patch:
+        runs.check(n_partitions)
+        patch.setattr(job, "SMALL_ROWS", 0)
+        patch.setattr(job, "BATCH_ROWS", rows)
+        patch.setattr(job, "SPREAD", 1 if spread else 1000)
+        patch.setenv("TICKLOOM_CPUS", str(cpus))
+        surveyed: list[int] = []
+        patch.setattr(job, "composed", lambda *args: surveyed.append(1) or composed(*args))
+        killer = Killer(lambda: ray_workers(head), kills)
+        runs.check(n_partitions, tell=killer)
+        assert not killer.left or n_partitions == 1 or rows == ALL
+        assert bool(surveyed) == (spread and n_partitions > 1 and rows == 1)
 
 
 def ray_workers(head: RayHead) -> list[psutil.Process]:

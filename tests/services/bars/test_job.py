@@ -161,6 +161,38 @@ def test_c1_a_later_day_with_finer_decimals_moves_no_bar_of_a_threshold_between_
         assert many[name][: len(values)] == values, name
 
 
+@pytest.mark.parametrize("kind", ["volume", "dollar"])
+def test_c1_a_later_trade_of_the_day_with_finer_decimals_moves_no_cut(imports, kind):
+    spec = {"kind": kind, "threshold": 7, "excess": "split"}
+    few, many = (
+        columns(run(imported(data_type="trades", files=write_trades(imports, name, rows)), **spec), name)
+        for name, rows in (
+            ("AAA", on_tenths()[:39]),
+            ("BBB", [*on_tenths()[:39], (39, T0 + 10**6, "100", "0.001", True)]),
+        )
+    )
+    assert len(few["close"]) > 8
+    for name, values in few.items():
+        assert many[name][: len(values)] == values, name
+
+
+def test_c2_the_units_in_which_trades_are_split_are_those_of_the_days_before_wherever_it_runs(
+    imports, request, monkeypatch, tmp_path
+):
+    rows = [(i, T0 + i * DAY_US // 40, "101.1", f"{7 + i % 5 + (i > 90) * 0.25:.2f}", True) for i in range(200)]
+    files = write_trades(imports, "AAA", rows)
+    specs = {"a": {"kind": "dollar", "threshold": "150.5", "excess": "split"}, "b": {"kind": "tick", "threshold": 7}}
+    folded = run_several(imported(data_type="trades", files=files), specs)
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
+    settings.cache_clear()
+    request.getfixturevalue("wide")
+    monkeypatch.setattr(job, "BATCH_ROWS", 1)
+    assert run_several(imported(data_type="trades", files=files), specs) == folded
+    first = columns(bars_of(folded, "a"), "AAA")
+    assert first["volume"][0] == 2  # lots of 1
+    assert first["volume"][-1] < 2
+
+
 @pytest.mark.parametrize("excess", ["carry", "split"])
 def test_a_threshold_finer_than_the_trades_fills_bars_exactly(imports, excess):
     source = imported(data_type="trades", files=write_trades(imports, "AAA", on_tenths()))
@@ -496,6 +528,17 @@ def test_klines_of_the_same_interval_stay_as_they_are(imports):
 def test_what_cannot_be_made_of_klines_is_refused(imports, spec, reason):
     with pytest.raises(InvalidRequest, match=reason):
         run(klines(imports), **spec)
+
+
+def test_of_aggregate_trades_ids_and_numbers_are_those_of_aggregates_which_the_download_opens(imports):
+    lines = [f"{500 + i},100,1,{9000 + 3 * i},{9002 + 3 * i},{T0 // 1000 + i},true,true\n" for i in range(6)]
+    (imports / "a.csv").write_text("".join(lines))
+    source = imported(data_type="aggTrades", files={"AAA": "a.csv"})
+    got = columns(run(source, kind="tick", threshold=3), "AAA")
+    assert (got["first_trade_id"], got["last_trade_id"], got["n_trades"]) == ([500, 503], [502, 505], [3, 3])
+    rows = open_lake().read_table(source.under("AAA/")[0]).to_pydict()
+    assert rows["trade_id"][:3] == [500, 501, 502]
+    assert (rows["first_id"][0], rows["last_id"][2]) == (9000, 9008)
 
 
 def test_days_on_different_scales_join_exactly(imports):

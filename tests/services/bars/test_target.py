@@ -66,6 +66,20 @@ def test_half_a_first_day_makes_no_threshold(imports):
     assert got["threshold"][:3] == [None, None, 11.0]  # 101 trades on the second day
 
 
+def test_a_day_that_an_exchanges_ids_show_to_be_half_there_makes_no_threshold(imports):
+    rows = [row for row in made(days=5) if not T0 + 2 * DAY_US <= row[1] < T0 + 2.6 * DAY_US]
+    source = imported(data_type="trades", files=write_trades(imports, "AAA", rows))
+    archive = source.model_copy(update={"request": source.request | {"venue": "binance"}, "id": "a" * 64})
+    of_file, of_exchange = (
+        columns(run(of, kind="tick", target_bars_per_day=1, target_days=1), "AAA")
+        for of in (source, open_lake().put_manifest(archive))
+    )
+    n_half = sum(T0 + 2 * DAY_US <= row[1] < T0 + 3 * DAY_US for row in rows)
+    assert 0 < n_half < 100
+    assert float(n_half) in of_file["threshold"]
+    assert float(n_half) not in of_exchange["threshold"]
+
+
 def test_the_threshold_of_each_day_is_in_its_files_facts_as_exact_text(source):
     bars = run(source, kind="dollar", target_bars_per_day=7, target_days=1)
     rows = made()

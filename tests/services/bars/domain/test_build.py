@@ -48,7 +48,10 @@ NEVER_RESET = st.one_of(
 RULES = st.one_of(
     NEVER_RESET, NEVER_RESET.map(lambda rule: rule if rule.kind == "time" else replace(rule, reset="daily"))
 )
-FINER = EXCESS.map(lambda rule: replace(rule, size=10 * rule.size + 3, quantity_places=1, lot=10))
+FINER = st.one_of(
+    EXCESS.map(lambda rule: replace(rule, size=10 * rule.size + 3, quantity_places=1, lot=10)),
+    EXCESS.map(lambda rule: replace(rule, lot=10)),  # units of the trades, of which the first may come late
+)
 PLAIN = st.builds(Rule, WHOLE, st.integers(1, 150))
 
 
@@ -207,9 +210,10 @@ def columns_of(closed):
 @given(trade_rows(), EXCESS)
 def test_carried_and_split_bars_hold_what_their_slow_twins_hold(rows, rule):
     holds_what_the_twin_holds(rows, rows, rule)
+    holds_what_the_twin_holds(rows, rows, replace(rule, lot=100))
 
 
-@given(trade_rows(max_size=30), EXCESS, st.integers(1, 9), st.sampled_from([1, 2, 5, 10]))
+@given(trade_rows(max_size=30), EXCESS, st.integers(1, 9), st.sampled_from([1, 10, 100, 1000]))
 def test_a_threshold_finer_than_the_trades_is_counted_as_finely_as_it_is(rows, rule, tenths, lot):
     finer = [(*row[:3], 10 * row[3], row[4]) for row in rows]
     holds_what_the_twin_holds(rows, finer, replace(rule, size=10 * rule.size + tenths, quantity_places=1, lot=lot))
@@ -227,11 +231,12 @@ def holds_what_the_twin_holds(rows, units, rule):
 @pytest.mark.parametrize(
     ("spec", "size", "places", "lot"),
     [
-        (VolumeBars(kind="volume", threshold="1.25", excess="carry"), 125, (0, 1), 1),
-        (VolumeBars(kind="volume", threshold="1.250", excess="split"), 125, (0, 1), 5),
+        (VolumeBars(kind="volume", threshold="1.25", excess="carry"), 125, (0, 1), 10),
+        (VolumeBars(kind="volume", threshold="1.250", excess="split"), 125, (0, 1), 10),
         (VolumeBars(kind="volume", threshold="1.2", excess="split"), 12, (0, 0), 1),
         (DollarBars(kind="dollar", threshold="0.0005", excess="split"), 5, (0, 1), 10),
         (RenkoBars(kind="renko", size="0.125"), 125, (1, 0), 1),
+        (RenkoBars(kind="renko", size="5"), 500, (0, 0), 1),
     ],
 )
 def test_where_bars_end_at_multiples_the_units_are_as_fine_as_the_threshold(spec, size, places, lot):
@@ -240,13 +245,20 @@ def test_where_bars_end_at_multiples_the_units_are_as_fine_as_the_threshold(spec
     assert rule.scales({"price_scale": 2, "quantity_scale": 1, "notional_scale": 3}) == {
         "price_scale": 2 + places[0], "quantity_scale": 1 + places[1], "notional_scale": 3 + sum(places),
     }  # fmt: skip
-    if getattr(spec, "excess", "") == "split":
-        assert rule.cut_at(lots_of(rule, [1], 1)[0]).lot == lot
+    assert lots_of(rule, [1, 1], 1)[1] == lot
 
 
-def test_a_lot_is_the_finest_unit_of_the_days_so_far():
+def test_the_lot_of_a_day_is_the_finest_unit_of_the_days_before_it_unless_each_starts_from_nothing():
     rule = rule_of(DollarBars(kind="dollar", threshold=9, excess="split"), 2, 3)
-    assert lots_of(rule, [1, 2, 0, 3], 3) == [100, 10, 10, 1]
+    assert lots_of(rule, [1, 2, 0, 3], 3) == [1000, 100, 10, 10]
+    assert lots_of(replace(rule, reset="daily"), [1, 2, 0, 3], 3) == [1000] * 4
+
+
+def test_a_trade_is_split_at_the_finest_unit_of_the_quantities_up_to_it():
+    rows = [(1, 0, 7, 30, 1), (2, 1, 7, 21, 1), (3, 2, 7, 10, 1)]
+    bars, left = fold([rows], Rule("dollar", 150, "split", lot=10))
+    # In tens of 70 each: 210, 60 beyond; then in ones of 7: 91 more, 1 beyond; 56 of the 21, and 70.
+    assert (bars["volume"], left.memory) == ([30, 13], (127, 1))
 
 
 def test_a_large_trade_is_one_bar_whole_or_many_bars_cut():
@@ -271,7 +283,7 @@ def test_a_threshold_that_would_cut_trades_to_dust_is_refused(monkeypatch):
         ends.check_pieces("specs.fine", large, Rule("volume", 2, "split"))
     with pytest.raises(InvalidRequest, match="502 pieces"):
         ends.check_pieces("spec", large, Rule("volume", 20, "split", quantity_places=1))
-    for rule in (Rule("volume", 20, "split"), Rule("volume", 2, "split", lot=100), Rule("volume", 2, "carry")):
+    for rule in (Rule("volume", 20, "split"), Rule("dollar", 2, "split", lot=100), Rule("volume", 2, "carry")):
         ends.check_pieces("spec", large, rule)
     assert len(fold([[(1, 0, 5, 1000, 1)]], Rule("volume", 20, "split"))[0]["close"]) == 50
 

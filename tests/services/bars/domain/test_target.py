@@ -1,6 +1,7 @@
 """A threshold for each day from the days before it: its slow twin, C1, and what becomes of a bar over midnight."""
 
 import json
+from datetime import date
 from itertools import groupby
 
 import pytest
@@ -12,9 +13,10 @@ from services.bars.domain.build import close_bars
 from services.bars.domain.carry import composed, is_certain, tables_of
 from services.bars.domain.rule import Rule, rule_of
 from services.bars.domain.state import SUMS, State
-from services.bars.domain.target import ONE_BAR, Day, Target, day_thresholds
+from services.bars.domain.target import ONE_BAR, Day, Target, day_thresholds, thresholds_of
 from tests.naive import target as naive
 from tests.services.bars.made import arrays_of, trade_rows
+from tickloom.contracts.artifact import FileEntry
 from tickloom.contracts.bars import DollarBars, TickBars, VolumeBars
 from tickloom.errors import ExactnessLost
 
@@ -126,6 +128,38 @@ def test_half_a_day_says_nothing_of_a_whole_one():
     days = [Day(10, is_whole=False), Day(1000), Day(3000), Day(50)]
     assert day_thresholds(Target(10, 2), days) == [ONE_BAR, ONE_BAR, 100, 200]
     assert day_thresholds(Target(10, 2, first=7), days) == [7, 7, 100, 200]
+
+
+HOUR = 3_600_000_000
+
+
+def entry(day, first_id, last_id, rows=1000, hours=(0, 24)):
+    """A day of January with trades in some of its hours, 100 lots each."""
+    midnight = (date(2024, 1, day) - date(1970, 1, 1)).days * 24 * HOUR
+    facts = {"day": f"2024-01-{day:02}", "first_id": first_id, "last_id": last_id, "quantity": str(100 * rows)}
+    facts |= {"first_ts": midnight + hours[0] * HOUR, "last_ts": midnight + hours[1] * HOUR - 1, "quantity_scale": 0}
+    return FileEntry(name=f"AAA/{facts['day']}.parquet", sha256="0" * 64, bytes=1, rows=rows, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (entry(6, 1000, 1999), 1000),  # whole
+        (entry(6, 1000, 1999, 995), 995),  # five of a thousand are missing
+        (entry(6, 1000, 1999, 500), 1000),  # half of them: the day before counts
+        (entry(6, 1500, 1999, 500, (12, 24)), 1000),  # half of them, before noon
+        (entry(6, 1000, 1499, 500, (0, 12)), 1000),  # half of them, after noon
+    ],
+)
+def test_a_day_of_which_trades_are_missing_by_its_ids_lowers_no_threshold(second, expected):
+    days = [entry(5, 0, 999), second, entry(7, 2000, 2999), entry(8, 3000, 3999)]
+    target, scales = Target(100, 1), {"quantity_scale": 0, "price_scale": 0, "notional_scale": 0}
+    got = [*thresholds_of(target, "volume", days, scales, ids_run_on=True).values()]
+    assert got == [ONE_BAR, 1000, expected, 1000]
+    for n in (1, 2, 3):  # C1
+        assert [*thresholds_of(target, "volume", days[:n], scales, ids_run_on=True).values()] == got[:n]
+    ids_of_no_order = [*thresholds_of(target, "volume", days, scales, ids_run_on=False).values()]
+    assert ids_of_no_order == [ONE_BAR, 1000, second.rows, 1000]
 
 
 def test_the_units_of_a_later_day_do_not_move_the_threshold_of_an_earlier_one():

@@ -1,5 +1,7 @@
 """Where bars close: each kernel against its slow twin, by hand, and cut into partitions."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -145,20 +147,28 @@ def test_times_run_forwards_from_the_latest_one_before(times, latest):
     assert forwards(of(times), latest).tolist() == [max([latest, *times[: i + 1]]) for i in range(len(times))]
 
 
-@given(trade_rows(), st.integers(1, 60), st.booleans(), st.integers(0, 60), st.sampled_from([1, 3, 10]))
+def of_ten(quantity, most):
+    """The largest power of ten up to `most` that a quantity is a multiple of."""
+    return max(10**k for k in range(4) if quantity % 10**k == 0 and 10**k <= most)
+
+
+@given(trade_rows(), st.integers(1, 60), st.booleans(), st.integers(0, 60), st.sampled_from([1, 10, 100]))
 def test_pieces_of_trades_add_up_and_fill_every_bar_to_its_first_lot_beyond(rows, size, dollars, carry, lot):
-    trades, carry = arrays_of([(*row[:3], row[3] * lot, row[4]) for row in rows]), min(carry, size - 1)
+    trades, carry = arrays_of(rows), min(carry, size - 1)
     most = n_pieces(trades.price, trades.quantity, dollars, size, lot)
-    trade, lots, rest, ends, left = split_trades(trades.price, trades.quantity, dollars, size, lot, carry, most)
+    trade, lots, rest, ends, left, finest = split_trades(trades.price, trades.quantity, dollars, size, lot, carry, most)
     assert trade.size <= most
-    assert not (lots % lot).any()
+    of_each = [min([lot, *(of_ten(row[3], lot) for row in rows[: i + 1])]) for i in range(len(rows))]
+    unit = np.array([of if dollars else math.gcd(of, size) for of in of_each], np.int64)[trade]
+    assert finest == (of_each[-1] if rows else lot)
+    assert not (lots % unit).any()
     assert np.bincount(trade, lots, len(rows)).tolist() == trades.quantity.tolist()
     assert (lots > 0).all()
     assert rest.tolist() == [i > 0 and trade[i] == trade[i - 1] for i in range(trade.size)]
     worth = trades.price[trade] if dollars else np.ones_like(lots)
     counted = carry + np.cumsum(lots * worth)
     assert ends.tolist() == [i for i, end in enumerate(counted) if end // size > (end - lots[i] * worth[i]) // size]
-    assert all((counted[i] - worth[i] * lot) // size < counted[i] // size for i in ends)
+    assert all((counted[i] - worth[i] * unit[i]) // size < counted[i] // size for i in ends)
     assert left == ((int(counted[-1]) if lots.size else carry) % size)
 
 

@@ -148,17 +148,18 @@ FEW = 6_000
 
 @PEERS
 def test_the_slow_twin_with_the_peers_meanings_makes_the_peers_bars(shared_data, name):
-    peers_bars_equal_the_twins(shared_data, name, FEW)
+    peers_bars_equal_the_twins(shared_data, name, FEW, 4_000)
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(3600)
 @PEERS
 def test_chaos_the_slow_twin_with_the_peers_meanings_makes_the_peers_bars_of_whole_days(shared_data, name):
-    peers_bars_equal_the_twins(shared_data, name, 10**9)
+    peers_bars_equal_the_twins(shared_data, name, 10**9, 10**9)
 
 
-def peers_bars_equal_the_twins(shared_data, name, most):
-    """All 12 tables of the peer, to the trade; those with a bar or two for each trade by their first 4,000 trades."""
+def peers_bars_equal_the_twins(shared_data, name, most, most_of_ema):
+    """All 12 tables of the peer, to the trade; `most_of_ema` trades of those with a bar or two for each trade."""
     index = json.loads((shared_data / "expected" / "peer_mlfinpy_0.1.2" / "index.json").read_text())
     price, quantity = peer_inputs(shared_data, name)
     n_tables = 0
@@ -168,7 +169,7 @@ def peers_bars_equal_the_twins(shared_data, name, most):
             continue
         how, measure, shape, expected = table.removeprefix(f"{name}_").split("_")
         peer = pl.read_csv(gzip.decompress((shared_data / entry["file"]).read_bytes()))
-        n = 4_000 if (how, shape) == ("ema", "imbalance") else min(most, len(price))
+        n = min(most_of_ema if (how, shape) == ("ema", "imbalance") else most, len(price))
         meaning = PEER if how == "ema" else Meaning(strict=True, windowed=True, waits=True, apart=True, fixed=True)
         bars_window = entry.get("num_prev_bars", 3)
         twin = InformationBars(shape == "run", int(expected), bars_window, entry["expected_imbalance_window"], meaning)
