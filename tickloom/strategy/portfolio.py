@@ -2,6 +2,9 @@
 
 from tickloom.strategy.orders import Fill
 
+DUST = 1e-12
+"""What is left of a position is nothing when it is this share of its largest: 0.1 + 0.2 - 0.3 is rounding."""
+
 
 class Portfolio:
     """Cash and one position. cash + position * price = equity, and equity - initial_cash = realised + open - fees.
@@ -18,12 +21,18 @@ class Portfolio:
         self.realised = 0.0
         self.fees = 0.0
         self.fills: list[Fill] = []
+        self._largest = 0.0
 
     def equity(self, price: float) -> float:
         return self.cash + self.position * price
 
     def unrealised(self, price: float) -> float:
         return self.position * (price - self.average) if self.position else 0.0
+
+    def after(self, change: float) -> float:
+        """Return the position that a change of signed base leads to; what is left of rounding is 0."""
+        left = self.position + change
+        return 0.0 if abs(left) <= DUST * max(self._largest, abs(change)) else left
 
     def book(self, side: int, quantity: float, price: float, fee: float) -> None:
         """Take a fill into the account."""
@@ -42,5 +51,7 @@ class Portfolio:
             self.cash = self.cash - (side * (quantity * price) + fee)
         else:
             self.cash = self.cash + (-side * (quantity * price) - fee)
-        self.position = 0.0 if change == -position else position + change
+        self.position = self.after(change)
+        held = abs(self.position)
+        self._largest = max(self._largest, held) if self.position * position > 0.0 else held
         self.fees += fee

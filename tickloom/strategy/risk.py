@@ -65,7 +65,7 @@ class AccountRisk:
             quantity = float(np.floor(quantity / rules.lot_step + pricing.LOT_TOLERANCE) * rules.lot_step)
         if quantity <= 0.0 or quantity * fill < rules.min_notional:
             return 0.0
-        after = position + order.side * quantity
+        after = portfolio.after(order.side * quantity)
         if opposes and position * after >= 0.0:
             return quantity
         equity = portfolio.equity(fill) - quantity * fill * fee_rate
