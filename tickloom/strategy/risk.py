@@ -43,7 +43,7 @@ class AccountRisk:
         self._rules = rules
 
     def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
-        """Return how much of `order` may fill at `fill`: what reduces the position always may.
+        """Return how much of `order` may fill at `fill`: what reduces the position always may, in whole lots.
 
         What turns it round is an entry: it is held to the leverage with what it leaves on the other side, and it may
         whole or not at all.
@@ -51,25 +51,31 @@ class AccountRisk:
         position, rules = portfolio.position, self._rules
         opposes = position * order.side < 0.0
         if order.reduce_only:
-            most = abs(position) if opposes else 0.0
-            return most if order.quantity is None else min(order.quantity, most)
+            return self._reduction(order.quantity, abs(position)) if opposes else 0.0
+        quantity = None if order.quantity is None else self._lots(order.quantity)
+        after = portfolio.after(order.side * (quantity or 0.0))
+        if quantity is not None and opposes and position * after >= 0.0:
+            return quantity
         stop = self._stop(order, fill)
         if isnan(stop):
             return 0.0
-        if order.quantity is None:
+        if quantity is None:
             if position or (rules.sizing == BY_RISK and isinf(stop)):
                 return 0.0
             return float(_entry_quantity(rules, order.side, portfolio.cash, fill, fee_rate, volatility, stop))
-        quantity = order.quantity
-        if rules.lot_step > 0.0:
-            quantity = float(np.floor(quantity / rules.lot_step + pricing.LOT_TOLERANCE) * rules.lot_step)
         if quantity <= 0.0 or quantity * fill < rules.min_notional:
             return 0.0
-        after = portfolio.after(order.side * quantity)
-        if opposes and position * after >= 0.0:
-            return quantity
         equity = portfolio.equity(fill) - quantity * fill * fee_rate
         return 0.0 if abs(after) * fill > rules.leverage * equity * (1.0 + 1e-12) else quantity
+
+    def _reduction(self, quantity: float | None, held: float) -> float:
+        """Return how much a reduce-only order takes of what is held: all of it, or whole lots of it."""
+        return held if quantity is None or quantity >= held else self._lots(quantity)
+
+    def _lots(self, quantity: float) -> float:
+        """Return the quantity in whole lots, rounded down."""
+        step = self._rules.lot_step
+        return float(np.floor(quantity / step + pricing.LOT_TOLERANCE) * step) if step > 0.0 else quantity
 
     def _stop(self, order: Order, fill: float) -> float:
         """Return where the stop-loss of an entry stands: by its bracket, or else where the account's rules have it."""
