@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import BarExecution, ExecutionHandler, Moment
 from tickloom.strategy.feed import Bars
+from tickloom.strategy.metrics import Metrics, metrics_of
 from tickloom.strategy.orders import Fill
 from tickloom.strategy.performance import Performance, track
 from tickloom.strategy.portfolio import Portfolio
@@ -24,11 +25,17 @@ MakeExecution = Callable[[Rules, Portfolio, RiskManager, Callable[[Fill], None]]
 
 
 class Result(NamedTuple):
-    """What a run came to."""
+    """What a run came to, and of what bars and rules."""
 
     fills: list[Fill]
     performance: Performance
     portfolio: Portfolio
+    bars: Bars
+    rules: Rules
+
+    def metrics(self) -> Metrics:
+        """Return Sharpe ratio, drawdown and all other figures that a run of a grid has, by the same definitions."""
+        return metrics_of(self.bars, self.rules, self.fills, self.performance)
 
 
 class Engine:
@@ -65,7 +72,7 @@ class Engine:
                 self._call_margin(context.close())
             on_bar(context)
         performance = track(self.portfolio.fills, self.bars.close, self.rules.initial_cash)
-        return Result(self.portfolio.fills, performance, self.portfolio)
+        return Result(self.portfolio.fills, performance, self.portfolio, self.bars, self.rules)
 
     def _call_margin(self, price: float) -> None:
         was_called, self._is_called = self._is_called, self.risk.is_short_of_margin(self.portfolio, price)
