@@ -16,7 +16,7 @@ from tickloom.kernel import plain
 from tickloom.strategy import pricing
 from tickloom.strategy.clock import LATER, Arrival
 from tickloom.strategy.orders import Bracket, Fill, NoPriceYet, Order, Status
-from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.portfolio import PortfolioManager
 from tickloom.strategy.risk import RiskManager
 from tickloom.strategy.rules import Rules
 
@@ -119,7 +119,9 @@ def _steps(now: Moment) -> Iterator[Moment]:
 class BarExecution:
     """Fills orders by the rules above, with the account's costs."""
 
-    def __init__(self, rules: Rules, portfolio: Portfolio, risk: RiskManager, on_fill: Callable[[Fill], None]) -> None:
+    def __init__(
+        self, rules: Rules, portfolio: PortfolioManager, risk: RiskManager, on_fill: Callable[[Fill], None]
+    ) -> None:
         self._rules, self._portfolio, self._risk, self._on_fill = rules, portfolio, risk, on_fill
         self._orders: list[Order] = []
         self._cancels: list[tuple[Order, Arrival]] = []

@@ -1,6 +1,35 @@
 """The account: cash, position, and what has been earned, at every fill."""
 
+from typing import Protocol
+
 from tickloom.strategy.orders import Fill
+
+
+class PortfolioManager(Protocol):
+    """Keeps the account. Money is quote currency, position signed base.
+
+    average  mean entry price of what is open
+    fills    in their order; the execution handler adds to them
+    """
+
+    initial_cash: float
+    cash: float
+    position: float
+    average: float
+    fills: list[Fill]
+
+    def equity(self, price: float) -> float:
+        """Return what the account is worth at `price`."""
+        ...
+
+    def after(self, change: float) -> float:
+        """Return the position that a change of signed base leads to."""
+        ...
+
+    def book(self, side: int, quantity: float, price: float, fee: float) -> None:
+        """Take a fill into the account."""
+        ...
+
 
 DUST = 1e-12
 """What is left of a position is nothing when it is this share of its largest: 0.1 + 0.2 - 0.3 is rounding."""

@@ -8,7 +8,7 @@ import numpy as np
 from tickloom.kernel import plain
 from tickloom.strategy import pricing
 from tickloom.strategy.orders import Order
-from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.portfolio import PortfolioManager
 from tickloom.strategy.rules import BY_RISK, Rules
 
 _entry_quantity = plain(pricing.entry_quantity)
@@ -19,15 +19,17 @@ _liquidation_price = plain(pricing.liquidation_price)
 class RiskManager(Protocol):
     """Decides on every fill before it is booked."""
 
-    def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
+    def allowed(
+        self, order: Order, portfolio: PortfolioManager, fill: float, fee_rate: float, volatility: float
+    ) -> float:
         """Return how much of `order` may fill at `fill`; 0 rejects it."""
         ...
 
-    def liquidation_price(self, portfolio: Portfolio) -> float | None:
+    def liquidation_price(self, portfolio: PortfolioManager) -> float | None:
         """Return the price at which the position is liquidated, None without one."""
         ...
 
-    def is_short_of_margin(self, portfolio: Portfolio, price: float) -> bool:
+    def is_short_of_margin(self, portfolio: PortfolioManager, price: float) -> bool:
         """Return whether the strategy is to be warned: liquidation is near."""
         ...
 
@@ -42,7 +44,9 @@ class AccountRisk:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def allowed(self, order: Order, portfolio: Portfolio, fill: float, fee_rate: float, volatility: float) -> float:
+    def allowed(
+        self, order: Order, portfolio: PortfolioManager, fill: float, fee_rate: float, volatility: float
+    ) -> float:
         """Return how much of `order` may fill at `fill`: what reduces the position always may, in whole lots.
 
         What turns it round is an entry: it is held to the leverage with what it leaves on the other side, and it may
@@ -83,14 +87,14 @@ class AccountRisk:
         rate = bracket.stop_loss_rate if bracket and bracket.stop_loss_rate else self._rules.stop_loss_rate
         return float(_stop_price(order.side, fill, rate, bracket.stop_distance if bracket else 0.0))
 
-    def liquidation_price(self, portfolio: Portfolio) -> float | None:
+    def liquidation_price(self, portfolio: PortfolioManager) -> float | None:
         """Return where equity is down to the maintenance margin."""
         if not portfolio.position or self._rules.maintenance_rate <= 0.0:
             return None
         price = float(_liquidation_price(self._rules, portfolio.cash, portfolio.position))
         return price if 0.0 < price < float("inf") else None
 
-    def is_short_of_margin(self, portfolio: Portfolio, price: float) -> bool:
+    def is_short_of_margin(self, portfolio: PortfolioManager, price: float) -> bool:
         """Return whether equity at `price` is below MARGIN_CALL times the maintenance margin."""
         margin = self._rules.maintenance_rate * abs(portfolio.position) * price
         return portfolio.equity(price) < MARGIN_CALL * margin
