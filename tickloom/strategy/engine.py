@@ -104,7 +104,8 @@ class Engine:
     def _play_trades(self, bar: int) -> None:
         moment = self._moment(bar)
         for trade in self.bars.trades[bar]:  # each may fill what was sent at the one before
-            price, self._clock.ts = trade.price, trade.ts
+            price = trade.price
+            self._clock.tell(trade.ts)
             self._match(moment._replace(ts=trade.ts, open=price, high=price, low=price, close=price), is_trade=True)
             self._clock.price = price
             self.strategy.on_trade(self.context, trade)

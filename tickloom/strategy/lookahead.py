@@ -65,7 +65,4 @@ def poisoned(bars: Bars, cut: int, factor: float) -> Bars:
         return other
 
     columns: dict[str, Any] = {name: changed(getattr(bars, name)) for name in (*_PRICES, *_FLOWS)}
-    for name in ("trades", "inside"):
-        if within := getattr(bars, name):
-            columns[name] = within[:cut] + within[:1] * (bars.n_bars - cut)
-    return replace(bars, **columns)
+    return replace(bars, **columns, **bars.spliced(cut, bars.n_bars))
