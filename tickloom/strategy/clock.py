@@ -2,7 +2,6 @@
 
 import sys
 from bisect import bisect_left
-from itertools import pairwise
 from typing import NamedTuple
 
 from tickloom.strategy.feed import Bars
@@ -32,7 +31,7 @@ class Clock:
     """
 
     def __init__(self, bars: Bars, latency_us: int) -> None:
-        """Raises ValueError on a latency below 0, or trades out of their order in time: no latency could be counted."""
+        """Raises ValueError on a latency below 0."""
         if latency_us < 0:
             raise ValueError(f"latency_us: {latency_us} is below 0")
         self._bars, self._latency_us = bars, latency_us
@@ -40,9 +39,16 @@ class Clock:
         self.ts: int | None = None
         self.price: float | None = None
         self.is_matching = False
-        times = [trade.ts for within in bars.trades for trade in within] if latency_us else []
-        if any(later < earlier for earlier, later in pairwise(times)):
-            raise ValueError("trades: are not in the order of their time, so a latency cannot be counted")
+        self._newest = 0
+
+    def tell(self, ts: int) -> None:
+        """Note that a trade of this time is played.
+
+        Raises ValueError where there is a latency and the one before it was later: then no time could be counted.
+        """
+        if ts < self._newest and self._latency_us:
+            raise ValueError(f"trades: one of {ts} comes after one of {self._newest}, so a latency cannot be counted")
+        self.ts = self._newest = ts
 
     def order_arrival(self, bar: int) -> Arrival:
         """Return when an order arrives that is sent now; `bar` is the newest that has closed, -1 before the first.

@@ -44,9 +44,6 @@ State = TypeVar("State", bound=tuple[Any, ...])
 Parameters = TypeVar("Parameters", bound=tuple[Any, ...])
 Decide = Callable[[Bar, Account, State, Parameters], tuple[int, State]]
 
-FILLS_A_BAR = 3
-"""At most: an exit at the open, an entry there, and its stop within the bar."""
-
 
 class Played(NamedTuple):
     """What a run came to.

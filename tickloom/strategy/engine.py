@@ -11,24 +11,31 @@ from typing import NamedTuple
 from tickloom.strategy.clock import Clock
 from tickloom.strategy.execution import BarExecution, ExecutionHandler, Moment
 from tickloom.strategy.feed import Bars
+from tickloom.strategy.metrics import Metrics, metrics_of
 from tickloom.strategy.orders import Fill
-from tickloom.strategy.performance import Performance, track
-from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.performance import Performance, PerformanceTracker, track
+from tickloom.strategy.portfolio import Portfolio, PortfolioManager
 from tickloom.strategy.risk import AccountRisk, RiskManager
 from tickloom.strategy.rules import Rules
 from tickloom.strategy.strategy import Context, Strategy
 
 YEAR_US = 365 * 86_400_000_000
 
-MakeExecution = Callable[[Rules, Portfolio, RiskManager, Callable[[Fill], None]], ExecutionHandler]
+MakeExecution = Callable[[Rules, PortfolioManager, RiskManager, Callable[[Fill], None]], ExecutionHandler]
 
 
 class Result(NamedTuple):
-    """What a run came to."""
+    """What a run came to, and of what bars and rules."""
 
     fills: list[Fill]
     performance: Performance
-    portfolio: Portfolio
+    portfolio: PortfolioManager
+    bars: Bars
+    rules: Rules
+
+    def metrics(self) -> Metrics:
+        """Return Sharpe ratio, drawdown and all other figures that a run of a grid has, by the same definitions."""
+        return metrics_of(self.bars, self.rules, self.fills, self.performance)
 
 
 class Engine:
@@ -42,17 +49,25 @@ class Engine:
     def __init__(
         self, strategy: Strategy, bars: Bars, rules: Rules, *, latency_us: int = 0,
         risk: RiskManager | None = None, execution: MakeExecution = BarExecution,
+        portfolio: PortfolioManager | None = None, tracker: PerformanceTracker = track,
     ) -> None:  # fmt: skip
+        """Raises ValueError on a portfolio that was used before, or has another cash than the rules."""
         self.strategy, self.bars, self.rules = strategy, bars, rules
-        self.portfolio = Portfolio(rules.initial_cash)
+        self.portfolio = Portfolio(rules.initial_cash) if portfolio is None else portfolio
+        if self.portfolio.fills or self.portfolio.initial_cash != rules.initial_cash:
+            raise ValueError("portfolio: a run begins with the initial_cash of its rules, and without fills")
+        self._tracker = tracker
         self.risk = risk or AccountRisk(rules)
         self.execution = execution(rules, self.portfolio, self.risk, self._filled)
-        self._is_called = False
+        self._is_called = self._has_run = False
         self._clock = Clock(bars, latency_us)
         self.context = Context(bars, self.portfolio, self.execution, self._clock)
 
     def run(self) -> Result:
-        """Play the feed from its first event to its last."""
+        """Play the feed from its first event to its last. Raises RuntimeError the second time."""
+        if self._has_run:
+            raise RuntimeError("run: an engine runs once, for its account and its strategy keep what they were told")
+        self._has_run = True
         context, execution, on_bar = self.context, self.execution, self.strategy.on_bar
         self.strategy.on_start(context)
         low_high = zip(self.bars.low.tolist(), self.bars.high.tolist(), strict=True)
@@ -64,8 +79,8 @@ class Engine:
             if watches_margin:
                 self._call_margin(context.close())
             on_bar(context)
-        performance = track(self.portfolio.fills, self.bars.close, self.rules.initial_cash)
-        return Result(self.portfolio.fills, performance, self.portfolio)
+        performance = self._tracker(self.portfolio.fills, self.bars.close, self.rules.initial_cash)
+        return Result(self.portfolio.fills, performance, self.portfolio, self.bars, self.rules)
 
     def _call_margin(self, price: float) -> None:
         was_called, self._is_called = self._is_called, self.risk.is_short_of_margin(self.portfolio, price)
@@ -89,7 +104,8 @@ class Engine:
     def _play_trades(self, bar: int) -> None:
         moment = self._moment(bar)
         for trade in self.bars.trades[bar]:  # each may fill what was sent at the one before
-            price, self._clock.ts = trade.price, trade.ts
+            price = trade.price
+            self._clock.tell(trade.ts)
             self._match(moment._replace(ts=trade.ts, open=price, high=price, low=price, close=price), is_trade=True)
             self._clock.price = price
             self.strategy.on_trade(self.context, trade)

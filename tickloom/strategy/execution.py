@@ -16,7 +16,7 @@ from tickloom.kernel import plain
 from tickloom.strategy import pricing
 from tickloom.strategy.clock import LATER, Arrival
 from tickloom.strategy.orders import Bracket, Fill, NoPriceYet, Order, Status
-from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.portfolio import PortfolioManager
 from tickloom.strategy.risk import RiskManager
 from tickloom.strategy.rules import Rules
 
@@ -24,6 +24,7 @@ _taker_price = plain(pricing.taker_price)
 _impact_rate = plain(pricing.impact_rate)
 _stop_price = plain(pricing.stop_price)
 NOT_ALLOWED = "the account does not allow it: lots, least notional, leverage, cash, or a size by risk without a stop"
+OVER = "its time was over"
 _PRIORITY = {"stop": 0, "stop_limit": 0, "liquidation": 1, "trailing_stop": 2}
 
 
@@ -118,7 +119,9 @@ def _steps(now: Moment) -> Iterator[Moment]:
 class BarExecution:
     """Fills orders by the rules above, with the account's costs."""
 
-    def __init__(self, rules: Rules, portfolio: Portfolio, risk: RiskManager, on_fill: Callable[[Fill], None]) -> None:
+    def __init__(
+        self, rules: Rules, portfolio: PortfolioManager, risk: RiskManager, on_fill: Callable[[Fill], None]
+    ) -> None:
         self._rules, self._portfolio, self._risk, self._on_fill = rules, portfolio, risk, on_fill
         self._orders: list[Order] = []
         self._cancels: list[tuple[Order, Arrival]] = []
@@ -172,8 +175,10 @@ class BarExecution:
         for item in due:
             self._cancels.remove(item)
             self._end(item[0], "cancelled", "taken back")
-        for order in self._orders:
-            if order.first_bar == LATER and _is_there(LATER, order.arrives_us, now):
+        for order in tuple(self._orders):
+            if order.good_till is not None and now.ts >= order.good_till:
+                self._end(order, "expired", OVER)
+            elif order.first_bar == LATER and _is_there(LATER, order.arrives_us, now):
                 _place(order, now.bar)
 
     def close_bar(self, bar: int, ts_close: int) -> None:
@@ -182,7 +187,7 @@ class BarExecution:
             if order.tif == "gtd" and (
                 order.last_bar == bar or (order.good_till is not None and ts_close >= order.good_till)
             ):
-                self._end(order, "expired", "its time was over")
+                self._end(order, "expired", OVER)
         self._watch()
 
     def _limit_at_open(self, order: Order, now: Moment, is_trade: bool) -> None:

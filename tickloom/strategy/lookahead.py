@@ -48,9 +48,12 @@ def _pair(random: np.random.Generator, start: int, end: int) -> tuple[int, ...]:
 
 
 def _compare(again: Any, values: F64, cut: int, what: str) -> None:
-    head = np.asarray(again, np.float64)[:cut]
-    if not np.array_equal(head, values[:cut], equal_nan=True):
-        raise LooksAhead(f"indicator {what} (as seen from bar {cut - 1})")
+    head, known = np.asarray(again, np.float64)[:cut], values[:cut]
+    if head.shape == known.shape:
+        differs = head != known  # so does NaN from itself
+        if np.isnan(head[differs]).all() and np.isnan(known[differs]).all():
+            return
+    raise LooksAhead(f"indicator {what} (as seen from bar {cut - 1})")
 
 
 def poisoned(bars: Bars, cut: int, factor: float) -> Bars:
@@ -65,7 +68,4 @@ def poisoned(bars: Bars, cut: int, factor: float) -> Bars:
         return other
 
     columns: dict[str, Any] = {name: changed(getattr(bars, name)) for name in (*_PRICES, *_FLOWS)}
-    for name in ("trades", "inside"):
-        if within := getattr(bars, name):
-            columns[name] = within[:cut] + within[:1] * (bars.n_bars - cut)
-    return replace(bars, **columns)
+    return replace(bars, **columns, **bars.spliced(cut, bars.n_bars))

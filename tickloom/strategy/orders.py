@@ -49,7 +49,8 @@ class Order:
                    at first `trailing_rate` from the newest price known when it is sent: in on_fill the fill's
     trailing_rate  of a trailing stop
     good_for       bars that a "gtd" order lives
-    good_till      time at whose close it ends, instead
+    good_till      instead, the time from which on no bar that opens and no trade fills it; within a bar
+                   it works up to the close
     reduce_only    it never opens a position; it is cancelled when there is none
     group          orders of one group cancel each other when one of them fills (OCO)
     bracket        protects what this order enters

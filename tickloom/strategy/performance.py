@@ -1,7 +1,7 @@
 """The performance tracker: the account at every close, and round trips, from the fills."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,6 +27,14 @@ class Performance(NamedTuple):
     position: F64
     equity: F64
     trips: list[RoundTrip]
+
+
+class PerformanceTracker(Protocol):
+    """Tells from the fills what became of the account."""
+
+    def __call__(self, fills: Sequence[Fill], close: F64, initial_cash: float) -> Performance:
+        """Return the account at each close, (n_bars,), and the round trips."""
+        ...
 
 
 def track(fills: Sequence[Fill], close: F64, initial_cash: float) -> Performance:

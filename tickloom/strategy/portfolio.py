@@ -1,6 +1,38 @@
 """The account: cash, position, and what has been earned, at every fill."""
 
+from typing import Protocol
+
 from tickloom.strategy.orders import Fill
+
+
+class PortfolioManager(Protocol):
+    """Keeps the account. Money is quote currency, position signed base.
+
+    average  mean entry price of what is open
+    fills    in their order; the execution handler adds to them
+    """
+
+    initial_cash: float
+    cash: float
+    position: float
+    average: float
+    fills: list[Fill]
+
+    def equity(self, price: float) -> float:
+        """Return what the account is worth at `price`."""
+        ...
+
+    def after(self, change: float) -> float:
+        """Return the position that a change of signed base leads to."""
+        ...
+
+    def book(self, side: int, quantity: float, price: float, fee: float) -> None:
+        """Take a fill into the account."""
+        ...
+
+
+DUST = 1e-12
+"""What is left of a position is nothing when it is this share of its largest: 0.1 + 0.2 - 0.3 is rounding."""
 
 
 class Portfolio:
@@ -18,12 +50,18 @@ class Portfolio:
         self.realised = 0.0
         self.fees = 0.0
         self.fills: list[Fill] = []
+        self._largest = 0.0
 
     def equity(self, price: float) -> float:
         return self.cash + self.position * price
 
     def unrealised(self, price: float) -> float:
         return self.position * (price - self.average) if self.position else 0.0
+
+    def after(self, change: float) -> float:
+        """Return the position that a change of signed base leads to; what is left of rounding is 0."""
+        left = self.position + change
+        return 0.0 if abs(left) <= DUST * max(self._largest, abs(change)) else left
 
     def book(self, side: int, quantity: float, price: float, fee: float) -> None:
         """Take a fill into the account."""
@@ -42,5 +80,7 @@ class Portfolio:
             self.cash = self.cash - (side * (quantity * price) + fee)
         else:
             self.cash = self.cash + (-side * (quantity * price) - fee)
-        self.position = 0.0 if change == -position else position + change
+        self.position = self.after(change)
+        held = abs(self.position)
+        self._largest = max(self._largest, held) if self.position * position > 0.0 else held
         self.fees += fee

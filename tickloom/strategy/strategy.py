@@ -12,7 +12,7 @@ from tickloom.strategy.execution import ExecutionHandler
 from tickloom.strategy.feed import Bars, Trade
 from tickloom.strategy.lookahead import LooksAhead, check
 from tickloom.strategy.orders import Bracket, Fill, Order, TimeInForce
-from tickloom.strategy.portfolio import Portfolio
+from tickloom.strategy.portfolio import PortfolioManager
 
 __all__ = ["Context", "LooksAhead", "Series", "Strategy"]
 
@@ -53,7 +53,7 @@ class Context:
     close: Series
     volume: Series
 
-    def __init__(self, bars: Bars, portfolio: Portfolio, execution: ExecutionHandler, clock: Clock) -> None:
+    def __init__(self, bars: Bars, portfolio: PortfolioManager, execution: ExecutionHandler, clock: Clock) -> None:
         self.bar, self.position = -1, portfolio.position
         self._bars, self._portfolio, self._execution, self._clock = bars, portfolio, execution, clock
 

@@ -11,6 +11,8 @@ from tests.tickloom.strategy.worlds import FREE, HOUR_US, Script, bars, play, pr
 from tickloom.strategy.engine import Engine
 from tickloom.strategy.feed import Bars, Trade
 from tickloom.strategy.orders import BUY, Bracket, Fill, Order
+from tickloom.strategy.performance import Performance, track
+from tickloom.strategy.portfolio import Portfolio
 from tickloom.strategy.rules import Rules
 from tickloom.strategy.strategy import Context, LooksAhead, Strategy
 
@@ -221,6 +223,32 @@ def test_another_risk_manager_takes_the_place_of_the_one_there_is() -> None:
             return False
 
     assert play(bars(100, 100, 100), {0: lambda ctx: ctx.market(BUY, 1.0)}, risk=Nothing()).fills == []
+
+
+def test_another_portfolio_and_tracker_take_the_place_of_those_there_are() -> None:
+    class Taxed(Portfolio):
+        def book(self, side: int, quantity: float, price: float, fee: float) -> None:
+            super().book(side, quantity, price, fee + 1.0)
+
+    def in_thousands(fills: list[Fill], close: np.ndarray, initial_cash: float) -> Performance:
+        found = track(fills, close, initial_cash)
+        return found._replace(equity=found.equity / 1_000)
+
+    acts = {0: lambda ctx: ctx.market(BUY, 10.0), 1: lambda ctx: ctx.flatten()}
+    result = play(bars(100, 100, 110, 110), acts, portfolio=Taxed(10_000.0), tracker=in_thousands)
+    assert result.performance.equity.tolist() == [10.0, 9.999, 10.098, 10.098]
+    assert isinstance(result.portfolio, Taxed)
+
+
+def test_an_account_is_used_once() -> None:
+    used = play(bars(100, 100), {0: lambda ctx: ctx.market(BUY, 1.0)}).portfolio
+    for portfolio in (used, Portfolio(5.0)):
+        with pytest.raises(ValueError, match="begins with the initial_cash"):
+            Engine(Strategy(), bars(100), FREE, portfolio=portfolio)
+    engine = Engine(Strategy(), bars(100, 100), FREE)
+    engine.run()
+    with pytest.raises(RuntimeError, match="runs once"):
+        engine.run()
 
 
 def test_a_margin_call_comes_once_before_the_liquidation_and_again_after_the_margin_was_enough() -> None:

@@ -104,7 +104,7 @@ def test_a_poisoned_future_leaves_the_past_and_its_trades() -> None:
     bars = Bars(bars.open, bars.high, bars.low, bars.close, bars.ts_open, bars.ts_close, trades=trades)
     other = poisoned(bars, 2, 16.0)
     assert other.close.tolist() == [*bars.close[:2], *(16.0 * bars.close[2:])]
-    assert other.trades == (*trades[:2], trades[0], trades[0], trades[0])
+    assert [*other.trades] == [*trades[:2], trades[0], trades[0], trades[0]]
     assert other.volume.size == 0
 
 

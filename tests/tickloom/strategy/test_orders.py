@@ -198,6 +198,24 @@ def test_good_till_date_ends_at_the_close_of_its_last_bar(life: dict[str, int]) 
     assert prices(play(bars(100, 100, 90, 90), {0: send(again)})) == [(2, BUY, 90.0)]
 
 
+@pytest.mark.parametrize("good_till", [HOUR_US - 1, HOUR_US, HOUR_US + 1])
+def test_an_order_whose_time_is_over_when_it_arrives_fills_nothing(good_till: int) -> None:
+    order = Order(BUY, "limit", 1.0, 99.0, tif="gtd", good_till=good_till)
+    assert prices(play(bars(100, 90, 90), {0: send(order)})) == ([(1, BUY, 90.0)] if good_till > HOUR_US else [])
+    late = Order(BUY, "limit", 1.0, 99.0, tif="gtd", good_till=good_till)
+    assert prices(play(bars(100, 90, 90), {0: send(late)}, latency_us=1)) == []  # it would be there at the bar after
+    assert (order.status, late.status) == ("filled" if good_till > HOUR_US else "expired", "expired")
+
+
+def test_among_trades_an_order_ends_at_its_very_time() -> None:
+    trades = tuple(Trade(k, price, 1.0, 1) for k, price in enumerate((100.0, 90.0)))
+    for good_till, n_fills in ((HOUR_US + 1, 0), (HOUR_US + 2, 1)):
+        order = Order(BUY, "limit", 1.0, 95.0, tif="gtd", good_till=good_till)
+        within = tuple(trade._replace(ts=HOUR_US + trade.ts) for trade in trades)
+        market = bars(100, (100, 100, 90, 90), trades=((Trade(0, 100.0, 1.0, 1),), within))
+        assert len(play(market, {0: send(order)}).fills) == n_fills
+
+
 def test_an_order_taken_back_fills_nothing() -> None:
     order = Order(BUY, "limit", 1.0, 95.0)
     assert prices(play(bars(100, 100, 90), {0: send(order), 1: lambda ctx: ctx.cancel(order)})) == []
@@ -210,6 +228,25 @@ def test_m21_a_larger_latency_never_fills_at_an_earlier_bar() -> None:
         play(market, {3: enter()}, latency_us=us).fills[0].bar for us in (0, 1, HOUR_US, HOUR_US + 1, 5 * HOUR_US)
     ]
     assert filled == [4, 5, 5, 6, 9]
+
+
+@pytest.mark.parametrize("reduce_only", [False, True])
+def test_what_reduces_a_position_needs_no_least_notional(reduce_only: bool) -> None:
+    rules, order = FREE._replace(min_notional=10.0), Order(SELL, "market", 1.0, reduce_only=reduce_only)
+    result = play(bars(100, 100, 5, 5), {0: enter(), 2: send(order)}, rules)
+    assert (order.status, result.portfolio.position) == ("filled", 0.0)
+    turns = Order(SELL, "market", 2.5)
+    assert play(bars(100, 100, 2, 2), {0: enter(), 2: send(turns)}, rules).portfolio.position == 1.0
+
+
+@pytest.mark.parametrize("reduce_only", [False, True])
+def test_what_reduces_a_position_does_so_in_whole_lots(reduce_only: bool) -> None:
+    rules = FREE._replace(lot_step=1.0)
+    for quantity, left in ((1.375, 2.0), (0.5, 3.0), (3.0, 0.0)):
+        order = Order(SELL, "market", quantity, reduce_only=reduce_only)
+        acts = {0: lambda ctx: ctx.market(BUY, 3.0), 1: send(order)}
+        assert play(bars(100, 100, 100), acts, rules).portfolio.position == left
+        assert order.status == ("rejected" if left == 3.0 else "filled")
 
 
 def test_what_the_account_does_not_allow_is_rejected() -> None:
