@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from api_gateway.models import PipelineRequest
+from cli.lookahead.account import is_shared, opens_of
 from cli.lookahead.chain import Made, Plan, run_chain
 from cli.lookahead.choices import walked
 from cli.lookahead.compare import STAGES, Compared, Leak, compare, events_of
@@ -126,9 +127,6 @@ def check(pipeline: PipelineRequest) -> None:
     """Raise InvalidRequest for what cannot be probed."""
     if pipeline.bars is None:
         raise InvalidRequest("bars", "there is nothing to probe without a stage that computes: add bars")
-    if pipeline.backtest is not None and pipeline.backtest.portfolio is not None:
-        reason = "the probe trades each symbol on an account of its own: leave portfolio out to probe the rest"
-        raise InvalidRequest("backtest.portfolio", reason)
 
 
 def _forms(n: int, seed: int, symbols: Sequence[Times]) -> list[Cut]:
@@ -155,15 +153,21 @@ def _times(source: Lake, download: Manifest, whole: Made, plan: Plan) -> dict[st
         first, close = _columns(made, begins, "ts_close")
         given = [source.read_table(e, [at, known]) for e in download.under(f"{symbol}/")]
         ids, ts = _columns(given, at, known)
-        opens: set[int] = set()
-        for fills in whole.fills:
-            if fills.symbol == symbol:
-                events = events_of(whole, symbol, fills.trades)
-                opens.update(events.filter(events["at_open"])["bar"].to_pylist())
-        begun, entered = np.searchsorted(ids, first), np.array(sorted(opens), np.int64)
+        opens = opens_of(whole, symbol) if is_shared(whole) else _opens(whole, symbol)
+        begun, entered = np.searchsorted(ids, first), np.array(opens, np.int64)
         warmup, none = _warmup(whole, symbol), np.empty(0, np.int64)
         times[symbol] = Times((ids if step else ts)[begun], close, entered, ts if step else none, warmup)
     return times
+
+
+def _opens(whole: Made, symbol: str) -> list[int]:
+    """Return the bars at whose opens any of the symbol's accounts has a fill, rising."""
+    opens: set[int] = set()
+    for fills in whole.fills:
+        if fills.symbol == symbol:
+            events = events_of(whole, symbol, fills.trades)
+            opens.update(events.filter(events["at_open"])["bar"].to_pylist())
+    return sorted(opens)
 
 
 def _warmup(whole: Made, symbol: str) -> tuple[int, ...]:
