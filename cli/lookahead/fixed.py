@@ -11,13 +11,15 @@ FILLS: Final = 4
 """Opens with a fill right after which the data are cut, the first and the last among them."""
 
 
-def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
+def fixed_cuts(symbols: Sequence[Times], fills: int = FILLS) -> list[Cut]:
     """Return the cuts that every probe makes, in the order of time; none without a bar.
 
     After the first bar and at the end of warm-ups, where values that were filled in backwards are; right after opens
     with a fill, where orders that knew their bar are; halfway and in the last bar, there with every poison, for what
     depends on how all ends (a universe of later winners, a scale of all data) depends on which way the prices go.
     Of the symbol with the most bars, or most fills; the first of several.
+
+    fills  opens with a fill at most right after which to cut, 2 or more
     """
     symbols = [times for times in symbols if times.close.size]
     if not symbols:
@@ -26,7 +28,7 @@ def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
     found: set[Cut] = set()
     for k, ts in enumerate(_told(symbols, longest, _early(longest))):
         found |= {Cut(ts), Cut(ts, ("doubled", "mirrored")[k % 2])}
-    for ts in (int(traded.first[bar]) + 1 for bar in _spread(traded.fills.tolist(), FILLS)):
+    for ts in (int(traded.first[bar]) + 1 for bar in _spread(traded.fills.tolist(), fills)):
         if all(of.tells(ts) for of in symbols):
             found |= {Cut(ts), Cut(ts, "halved")}
     n_bars = longest.close.size
