@@ -41,6 +41,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 """A working request of each stage."""
 
 
+NOT_PROBED_HERE = (
+    "it runs bars, features, signals and fills many times over, and a service runs its own stage alone. Leave it "
+    "out here: `tickloom run FILE` takes the same sections with probe among them, submits the rest, waits, probes and "
+    "has the report drawn with the verdict; `tickloom probe FILE` only probes (docs/probe.md)"
+)
+
+
 class PipelineRequest(Contract):
     """A chain of stages: the first ones of download, bars, features, signals, backtest, viz, none left out between."""
 
@@ -58,7 +65,7 @@ class PipelineRequest(Contract):
     @classmethod
     def _is_not_probed_here(cls, body: Any) -> Any:
         if isinstance(body, dict) and "probe" in body:
-            raise ValueError("probe: is carried out by the command: tickloom run FILE, or tickloom probe FILE")
+            raise ValueError(f"probe: {NOT_PROBED_HERE}")
         return body
 
     @model_validator(mode="after")

@@ -196,12 +196,18 @@ def probe(
         int, typer.Option(help="Moments that are drawn, two runs each; some are always cut.", min=1, max=1000)
     ] = 12,
     seed: Annotated[int, typer.Option(help="The same seed, the same cuts.", min=0)] = 0,
+    fills: Annotated[
+        int, typer.Option(help="Opens with a fill right after which to cut always, spread over all.", min=2, max=10_000)
+    ] = 4,
+    minutes: Annotated[
+        float, typer.Option(help="Begin no further run after that; the drawn cuts come last.", min=0.0)
+    ] = float("inf"),
     as_json: Json = False,
 ) -> None:
     """Look for look-ahead: run the stages again on data that are cut, and compare all that was known by then."""
     from cli.lookahead.command import run
 
-    raise typer.Exit(run(files, cuts=cuts, seed=seed, as_json=as_json))
+    raise typer.Exit(run(files, cuts=cuts, seed=seed, fills=fills, minutes=minutes, as_json=as_json))
 
 
 @app.command()

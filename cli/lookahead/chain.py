@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 from api_gateway.models import PipelineRequest
 from services.backtest.adapters.trades import partitions_of
-from services.backtest.remote import run_best
+from services.backtest.remote import run_account_best, run_best
 from services.bars.job import BarsJob
 from services.features.job import FeaturesJob
 from services.signals.job import SignalsJob
 from tickloom.contracts.artifact import FileEntry, Manifest
+from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.bars import bars_of
 from tickloom.contracts.base import Contract
 from tickloom.contracts.events import StageCall
+from tickloom.contracts.portfolio import PORTFOLIO
 from tickloom.contracts.stages import VERSIONS
 from tickloom.http import Job, Report
 from tickloom.identity import artifact_id, digest
@@ -21,12 +23,17 @@ from tickloom.lake import Lake
 
 @dataclass(frozen=True)
 class Fills:
-    """What the backtest stage published of one parameter set over one symbol."""
+    """What the backtest stage published of one parameter set over one symbol, or over all on one account.
+
+    trades  of an account of many symbols its fills
+    more    of such an account its positions
+    """
 
     symbol: str
     combo: int
     trades: FileEntry
     equity: FileEntry
+    more: tuple[FileEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,9 @@ def _fills(lake: Lake, made: dict[str, Manifest], plan: Plan) -> Iterator[Fills]
     request = plan.pipeline.backtest
     if request is None or "signals" not in made:
         return
+    if request.portfolio is not None:
+        yield from _account(lake, made, plan, request)
+        return
     partitions = partitions_of(lake, made["features"]) if request.inside_bar != "guess" else {}
     for signals in made["signals"].files:
         symbol = signals.facts.get("symbol")
@@ -91,6 +101,22 @@ def _fills(lake: Lake, made: dict[str, Manifest], plan: Plan) -> Iterator[Fills]
             args = (lake, key, str(symbol), features, signals, combo, request, partitions.get(str(symbol), ()))
             trades, equity = run_best(*args).files
             yield Fills(str(symbol), combo, trades, equity)
+
+
+def _account(lake: Lake, made: dict[str, Manifest], plan: Plan, request: BacktestRequest) -> Iterator[Fills]:
+    """Trade the plan's parameter sets, each on one account of all symbols that have bars."""
+    files = [entry for entry in made["signals"].files if entry.facts.get("symbol")]
+    for combo in plan.combos:
+        signals = [entry for entry in files if _held(entry, [combo])]
+        symbols = [str(entry.facts["symbol"]) for entry in signals]
+        features = [entry for symbol in symbols if (entry := made["features"].file(f"{symbol}.parquet"))]
+        if not symbols:
+            continue
+        hashes = [[entry.sha256 for entry in entries] for entries in (features, signals)]
+        key = digest(["probe", PORTFOLIO, symbols, hashes, combo, request.canonical()])
+        part = run_account_best(lake, key, symbols, features, signals, combo, request)
+        by_name = {entry.name.split("/")[0]: entry for entry in part.files}
+        yield Fills(PORTFOLIO, combo, by_name["fills"], by_name["equity"], (by_name["positions"],))
 
 
 def _held(signals: FileEntry, combos: Sequence[int]) -> list[int]:

@@ -1,10 +1,13 @@
 """`tickloom probe FILE`: find the data, run the probe with a bar, say what was found."""
 
+import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from api_gateway import intake
@@ -12,8 +15,9 @@ from api_gateway.models import PipelineRequest
 from cli import pipelines, runfile
 from cli.lookahead.compare import Leak
 from cli.lookahead.cuts import TURNED
+from cli.lookahead.fixed import FILLS
 from cli.lookahead.run import Finding, probe
-from cli.output import FAILED, OK, console, print_json
+from cli.output import FAILED, OK, console, duration, print_json
 from cli.supervisor import Supervisor
 from tickloom.client import Client
 from tickloom.contracts.artifact import Manifest
@@ -35,12 +39,14 @@ MEANINGS = {
 }
 
 
-def run(files: Sequence[Path], *, cuts: int, seed: int, as_json: bool) -> int:
+def run(
+    files: Sequence[Path], *, cuts: int, seed: int, fills: int = FILLS, minutes: float = math.inf, as_json: bool
+) -> int:
     """Probe the pipeline in the files and tell; return the exit code: a leak is a failure."""
     pipeline = pipelines.read(files)
     migrate(ledger_url())
     download = _found(pipeline.download) or _made(pipeline.download, as_json=as_json)
-    finding = look(download, pipeline, cuts=cuts, seed=seed, as_json=as_json)
+    finding = look(download, pipeline, cuts=cuts, seed=seed, fills=fills, minutes=minutes, as_json=as_json)
     if as_json:
         print_json(asdict(finding) | {"looks_ahead": bool(finding.leaks)})
     else:
@@ -91,22 +97,41 @@ def _made(request: DownloadRequest, *, as_json: bool) -> Manifest:
     return made
 
 
-def look(download: Manifest, pipeline: PipelineRequest, *, cuts: int, seed: int, as_json: bool) -> Finding:
-    """Probe the pipeline over a download that the lake has, with a bar unless `as_json`."""
+def look(
+    download: Manifest,
+    pipeline: PipelineRequest,
+    *,
+    cuts: int,
+    seed: int,
+    fills: int = FILLS,
+    minutes: float = math.inf,
+    as_json: bool,
+) -> Finding:
+    """Probe the pipeline over a download that the lake has, with an estimate and a bar unless `as_json`."""
     _know_the_token_of_ray()
-    lake, pipeline = open_lake(), _resolved(pipeline)
+    looking = partial(
+        probe, open_lake(), download, _resolved(pipeline), cuts=cuts, seed=seed, fills=fills, minutes=minutes
+    )
     if as_json:
-        return probe(lake, download, pipeline, cuts=cuts, seed=seed)
+        return looking()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("probe"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("probe", total=None)
+        bar, begun = bars.add_task("probe", total=None), time.monotonic()
 
         def progress(done: int, total: int) -> None:
+            if not done:
+                bars.console.print(_expected(time.monotonic() - begun, total, minutes), highlight=False)
             bars.update(bar, completed=done, total=total)
 
-        return probe(lake, download, pipeline, cuts=cuts, seed=seed, progress=progress)
+        return looking(progress=progress)
+
+
+def _expected(one_s: float, n_runs: int, minutes: float) -> str:
+    """Return how long the runs will take at most, by the one over all the data; side by side they take less."""
+    longest = min(one_s * n_runs, minutes * 60)
+    return f"probe: one run took {duration(one_s)}; {n_runs} more, at most about {duration(longest)}"
 
 
 def tell(finding: Finding) -> None:
@@ -121,6 +146,8 @@ def lines(finding: Finding) -> list[str]:
     n_refused = len(finding.refused)
     refused = [f"{n_refused} runs were refused by a stage and tell nothing: {finding.refused[0]}"] if n_refused else []
     late = _warmup_lines(finding)
+    if finding.left_out:
+        refused.append(f"{finding.left_out} more runs were left out: the time was over")
     if finding.leaks:
         return [*_leak_lines(finding), *late, *refused]
     traded = (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cli.lookahead.account import curves_of, fills_of, is_shared, known_until, not_listed
 from cli.lookahead.chain import Made
 from cli.lookahead.cuts import Cut
 from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
@@ -48,13 +49,18 @@ def compare(whole: Made, other: Made, firsts: Mapping[str, I64], cut: Cut, *, at
     at_opens  with a poison: whether a fill at the open of the bar in which the cut is may depend on that open alone
     """
     rows, columns = 0, set[tuple[str, str, str]]()
+    shared = is_shared(whole)
+    known = known_until(whole, other, firsts, cut.ts) if shared else cut.ts
+    left_out = not_listed(whole, other) if shared else set()
     for stage in STAGES:
         leaks: list[Leak] = []
-        others = dict(_tables(other, stage))
-        for name, table in _tables(whole, stage):
-            pair = _Pair(stage, name, table, others.get(name, table.slice(0, 0)), cut)
+        # At the open up to which both know as much, the closes of that moment are taken before it fills.
+        until = {"fills": known, "equity": min(known + 1, cut.ts)}.get(stage, cut.ts)
+        others = dict(_tables(other, stage, left_out))
+        for name, table in _tables(whole, stage, left_out):
+            pair = _Pair(stage, name, table, others.get(name, table.slice(0, 0)), cut, until)
             leaks += pair.leaks()
-            if stage == "fills" and at_opens and cut.poison:
+            if stage == "fills" and at_opens and cut.poison and not shared:
                 symbol = name.split()[0]
                 leaks += pair.leaks_at_open(firsts[symbol][: _n_bars(other, symbol)])
             rows += pair.n_rows
@@ -64,9 +70,17 @@ def compare(whole: Made, other: Made, firsts: Mapping[str, I64], cut: Cut, *, at
     return Compared((), rows, frozenset(columns))
 
 
-def _tables(made: Made, stage: str) -> Iterator[tuple[str, pa.Table]]:
+def _tables(made: Made, stage: str, left_out: set[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yield (name, table) of what a stage published; each has a column `published`, in rising order."""
-    if stage == "fills":
+    if stage in ("fills", "equity") and is_shared(made):
+        for fills in made.fills:
+            name = f"{fills.symbol} combination {fills.combo}"
+            if stage == "fills":
+                yield name, fills_of(made, fills)
+                continue
+            for what, table in curves_of(made, fills):
+                yield f"{name} {what}", table.drop_columns(sorted(left_out & set(table.column_names)))
+    elif stage == "fills":
         for fills in made.fills:
             yield f"{fills.symbol} combination {fills.combo}", events_of(made, fills.symbol, fills.trades)
     elif stage == "equity":
@@ -141,10 +155,10 @@ def events_of(made: Made, symbol: str, trades: Any) -> pa.Table:
 class _Pair:
     """A table of the whole run and the same one of the run with the cut."""
 
-    def __init__(self, stage: str, name: str, whole: pa.Table, other: pa.Table, cut: Cut) -> None:
+    def __init__(self, stage: str, name: str, whole: pa.Table, other: pa.Table, cut: Cut, until: int) -> None:
         self._stage, self._name, self._cut = stage, name, cut
         self._all = whole, other
-        self._whole, self._other = (table.filter(pa.array(_times(table) < cut.ts)) for table in self._all)
+        self._whole, self._other = (table.filter(pa.array(_times(table) < until)) for table in self._all)
         self.n_rows = self._whole.num_rows
 
     def leaks(self) -> list[Leak]:

@@ -7,15 +7,19 @@ from cli.lookahead.cuts import POISONS, Cut, Times
 
 WARMUPS: Final = 4
 """Ends of warm-ups at which the data are cut, the shortest and the longest among them."""
+FILLS: Final = 4
+"""Opens with a fill right after which the data are cut, the first and the last among them."""
 
 
-def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
+def fixed_cuts(symbols: Sequence[Times], fills: int = FILLS) -> list[Cut]:
     """Return the cuts that every probe makes, in the order of time; none without a bar.
 
-    After the first bar and at the end of warm-ups, where values that were filled in backwards are; right after the
-    first and the last open with a fill; halfway and in the last bar, there with every poison, for what depends on how
-    all ends (a universe of later winners, a scale of all the data) depends on which way the prices go.
+    After the first bar and at the end of warm-ups, where values that were filled in backwards are; right after opens
+    with a fill, where orders that knew their bar are; halfway and in the last bar, there with every poison, for what
+    depends on how all ends (a universe of later winners, a scale of all data) depends on which way the prices go.
     Of the symbol with the most bars, or most fills; the first of several.
+
+    fills  opens with a fill at most right after which to cut, 2 or more
     """
     symbols = [times for times in symbols if times.close.size]
     if not symbols:
@@ -24,8 +28,7 @@ def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
     found: set[Cut] = set()
     for k, ts in enumerate(_told(symbols, longest, _early(longest))):
         found |= {Cut(ts), Cut(ts, ("doubled", "mirrored")[k % 2])}
-    opens = [int(traded.first[bar]) + 1 for bar in traded.fills[[0, -1]]] if traded.fills.size else []
-    for ts in opens:
+    for ts in (int(traded.first[bar]) + 1 for bar in _spread(traded.fills.tolist(), fills)):
         if all(of.tells(ts) for of in symbols):
             found |= {Cut(ts), Cut(ts, "halved")}
     n_bars = longest.close.size
@@ -39,9 +42,13 @@ def fixed_cuts(symbols: Sequence[Times]) -> list[Cut]:
 def _early(times: Times) -> list[int]:
     """Return the bars after whose close a value may be there that only later bars can have given: rising."""
     waits = [wait for wait in times.warmup if 0 < wait < times.close.size]
-    last = len(waits) - 1
-    spread = {waits[round(k * last / (WARMUPS - 1))] for k in range(WARMUPS)} if waits else set()
-    return sorted({0} | {wait - 1 for wait in spread})
+    return sorted({0} | {wait - 1 for wait in _spread(waits, WARMUPS)})
+
+
+def _spread(values: Sequence[int], n: int) -> list[int]:
+    """Return at most `n` of the values, from the first to the last as evenly as can be."""
+    last = len(values) - 1
+    return list(dict.fromkeys(values[round(k * last / (n - 1))] for k in range(n))) if values else []
 
 
 def _told(symbols: Sequence[Times], times: Times, bars: Sequence[int]) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from cli.lookahead.account import is_shared, too_good
 from cli.lookahead.chain import Made
 from cli.lookahead.compare import Leak, events_of
 from cli.lookahead.cuts import Cut
@@ -15,6 +16,9 @@ def unreached(made: Made) -> Iterator[Leak]:
     Costs only make a fill worse. So what is bought costs at least the bar's low, and at the open at least the open;
     what is sold brings at most the high, and at the open at most the open.
     """
+    if is_shared(made):
+        yield from _of_account(made)
+        return
     for fills in made.fills:
         features = made.stages["features"].file(f"{fills.symbol}.parquet")
         assert features is not None
@@ -27,6 +31,14 @@ def unreached(made: Made) -> Iterator[Leak]:
                 at = event["published"]
                 yield Leak("fills", name, column, row, at, str(event["price"]), text, Cut(at))
                 break
+
+
+def _of_account(made: Made) -> Iterator[Leak]:
+    for fills in made.fills:
+        for at, price, text in too_good(made, fills):
+            name = f"{fills.symbol} combination {fills.combo}"
+            yield Leak("fills", name, "fill_price", 0, at, str(price), text, Cut(at))
+            break
 
 
 def _too_good(event: dict[str, Any], bar: dict[str, float]) -> str:

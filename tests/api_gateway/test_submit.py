@@ -430,3 +430,12 @@ def test_stages_submitted_one_by_one_count_like_a_pipeline(gateway):
     report = gateway.post("/submit_viz", json={"input": task}).json()["task_id"]
     assert runs.read(ledger_url(), report)[1][-1].request["earlier_trials"] == {"BTCUSDT": 1, "ETHUSDT": 1}
     assert pinned(gateway, PIPELINE)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
+
+
+def test_a_probe_over_http_is_refused_with_the_commands_that_carry_it_out(gateway):
+    body = {"download": {"symbols": ["BTCUSDT"], "start_date": "2022-01", "end_date": "2022-01"}, "probe": {"cuts": 8}}
+    answer = gateway.post("/submit_pipeline", json=body)
+    assert answer.status_code == 422
+    for words in ("tickloom run FILE", "tickloom probe FILE", "Leave it out", "docs/probe.md"):
+        assert words in answer.text
+    assert runs.listing(ledger_url(), state=None, kind=None, limit=10, before=None) == []

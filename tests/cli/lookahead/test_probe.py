@@ -1,6 +1,7 @@
 """C1 and C1b: what any stage published by a moment does not know what came after it, and what does is named."""
 
 import json
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -14,20 +15,19 @@ import yaml
 from typer.testing import CliRunner
 
 from api_gateway import intake
+from cli.lookahead import command
 from cli.lookahead.command import lines
 from cli.lookahead.cuts import POISONS, Cut, Times, cut_download, cut_times
 from cli.lookahead.fixed import fixed_cuts
+from cli.lookahead.run import probe
 from cli.main import app
 from services.download.job import DownloadJob
 from tests.cli.lookahead.bugs import BUGS, overlapping_labels
 from tests.cli.lookahead.markets import CROSS, TICK, long_download, pipeline, probed, trades, two_downloads
 from tests.services.bars.runs import DAY_US, T0, imported, write_trades
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.events import StageCall
-from tickloom.contracts.portfolio import Portfolio
 from tickloom.contracts.stages import VERSIONS
-from tickloom.errors import InvalidRequest
 from tickloom.http import Report
 from tickloom.identity import artifact_id
 from tickloom.lake import Lake, open_lake, units
@@ -182,25 +182,40 @@ def test_the_same_seed_makes_the_same_cuts_and_some_are_right_after_the_open_of_
 
 def test_a_probe_always_cuts_after_the_first_bar_at_the_ends_of_warm_ups_beside_fills_and_late() -> None:
     first = np.arange(0, 1000, 10)
-    symbol = Times(first, first + 9, np.array([20, 50, 70]), warmup=(0, 1, 4, 9, 19, 39, 49, 400))
+    symbol = Times(first, first + 9, np.array([20, 30, 35, 40, 50, 60, 70]), warmup=(0, 1, 4, 9, 19, 39, 49, 400))
     short = Times(first[:5], first[:5] + 9, np.array([2]), warmup=(1,))
     cuts = fixed_cuts([short, symbol])
     early = [10, 90, 190, 490]  # after bars 0, 8, 18 and 48: the last without a value of some column
-    assert {cut.ts for cut in cuts} == {*early, 201, 701, 510, 991}
+    fills = [201, 351, 501, 701]  # a microsecond into bars 20, 35, 50 and 70
+    assert {cut.ts for cut in cuts} == {*early, *fills, 510, 991}
     for ts in (510, 991):  # halfway and in the last bar
         assert {cut.poison for cut in cuts if cut.ts == ts} == {"", *POISONS}
-    assert all(sum(cut.ts == ts for cut in cuts) == 2 for ts in (*early, 201, 701))
+    assert all(sum(cut.ts == ts for cut in cuts) == 2 for ts in (*early, *fills))
+
+
+def test_a_cut_right_after_each_open_with_a_fill_can_be_asked_for() -> None:
+    first = np.arange(0, 1000, 10)
+    symbol = Times(first, first + 9, np.arange(3, 90))
+    assert {10 * bar + 1 for bar in range(3, 90)} <= {cut.ts for cut in fixed_cuts([symbol], 1000)}
+
+
+def test_a_probe_ends_in_time_the_fixed_cuts_first_and_says_what_it_left_out(source: Manifest) -> None:
+    found = probe(open_lake(), source, pipeline(), cuts=50, seed=0, minutes=0.0)
+    assert (found.cuts, found.runs) == (1, 1)
+    assert found.left_out > 100
+    assert lines(found)[-1] == f"{found.left_out} more runs were left out: the time was over"
+    whole = probe(open_lake(), source, pipeline(), cuts=5, seed=0, minutes=60)
+    assert (whole.left_out, whole) == (0, probed(source, pipeline(), cuts=5))
+
+
+def test_the_time_that_a_probe_will_take_is_told_by_its_first_run() -> None:
+    assert command._expected(2.0, 130, math.inf) == "probe: one run took 2.0 s; 130 more, at most about 4.3 min"
+    assert command._expected(2.0, 130, 3.0).endswith("at most about 3.0 min")
 
 
 def test_without_a_bar_there_is_no_cut() -> None:
     none = np.empty(0, np.int64)
     assert fixed_cuts([]) == fixed_cuts([Times(none, none, none)]) == []
-
-
-def test_an_account_of_many_symbols_cannot_be_probed_and_it_says_why(source: Manifest) -> None:
-    shared = pipeline().model_copy(update={"backtest": BacktestRequest(portfolio=Portfolio())})
-    with pytest.raises(InvalidRequest, match="on an account of its own"):
-        probed(source, shared)
 
 
 @pytest.mark.parametrize(("bug", "code"), [("", 0), ("shift(-1)", 1)])
