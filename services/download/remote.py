@@ -1,6 +1,7 @@
 """Tasks of the download stage: some archives, one imported file, one question to REST, one day that is mended, each."""
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -147,7 +148,9 @@ def _part_of(
             getting_on()
             tell(rows)
 
-        kept = digest({**of, "url": url, "sha256": served})
+        # A lake may be shared by machines that do not share the lock: each has a file of its own.
+        ours = {"host": socket.gethostname(), "locks": str(exchange.notes)}
+        kept = digest({**of, **ours, "url": url, "sha256": served})
         try:
             with unfinished(lake.unfinished(), kept) as zipped:
                 fetched = fetcher.fetch(url, served, zipped, getting_on)

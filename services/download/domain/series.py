@@ -173,7 +173,7 @@ class Series:
 
     def days_lacking_in_months(self) -> list[date]:
         """Return the days that daily archives have and monthly ones do not."""
-        return [one.day for one in self.corrections if one.by == "daily" and not one.rows_before]
+        return [one.day for one in self.corrections if one.by == "daily" and one.why == [NO_ROWS]]
 
     def stand_in(self, part: Part, why: str) -> None:
         """Take the day of a daily archive, and note that it stands in for a month whose archive cannot be used."""

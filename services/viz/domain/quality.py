@@ -41,9 +41,18 @@ def quality(
         *_order(records),
         *_days(summary.get("missing_days", {}), "No data at all for", "bad"),
         *_days(summary.get("repaired_days", {}), "Taken from daily files because the monthly one lacks them:", "good"),
+        *_unusable(summary.get("unusable_archives", {})),
         *(line for symbol, account in (corrections or {}).items() for line in _corrected(symbol, account)),
     ]
     return {"sentences": sentences, "columns": COLUMNS, "rows": [_row(record, are_klines) for record in records]}
+
+
+def _unusable(archives: Mapping[str, str]) -> list[Line]:
+    """Tell which monthly archives cannot be used, and why: daily ones stand in for them."""
+    return [
+        _line(f"{name} cannot be used ({why}): its days are those of the daily files.", "bad")
+        for name, why in archives.items()
+    ]
 
 
 def _line(text: str, tone: str) -> Line:

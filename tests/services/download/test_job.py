@@ -244,6 +244,20 @@ def test_a_download_that_ended_early_goes_on_where_it_was_in_the_next_attempt(st
     assert list(stage.lake.unfinished().iterdir()) == []
 
 
+def test_machines_that_share_a_lake_and_not_its_locks_download_to_files_of_their_own(stage, monkeypatch):
+    def half(self, transfer, _):
+        transfer.target.write_bytes(b"half")
+        raise errors.ExchangeFailed(transfer.url, 6, "as if it was killed")
+
+    monkeypatch.setattr("services.download.job.map_unordered", lambda tasks, **_: _here(tasks))
+    monkeypatch.setattr(Fetcher, "_receive", half)
+    for host in ("one", "other"):
+        monkeypatch.setattr(remote.socket, "gethostname", lambda host=host: host)
+        with pytest.raises(errors.ExchangeFailed):
+            stage.sim()
+    assert len(list(stage.lake.unfinished().iterdir())) == 2
+
+
 def _here(tasks):
     for n, task in enumerate(tasks):
         yield n, task.function(*task.args)

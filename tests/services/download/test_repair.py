@@ -55,6 +55,7 @@ def test_the_daily_archives_stand_in_for_a_monthly_one_that_cannot_be_used(stage
     assert {one["why"] for one in found} == {f"the monthly archive cannot be used ({code})"}
     assert check(run, "corrections")["text"].startswith("29 days corrected from daily archives")
     assert run.facts["quality"]["ids_missing"] == 0
+    assert run.facts["quality"]["repaired_days"] == {}  # the month does not lack them
     assert [path for path in run.facts["archives"] if "monthly" in path] == []
 
 

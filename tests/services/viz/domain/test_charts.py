@@ -178,7 +178,12 @@ def test_every_flaw_of_the_sources_is_told():
         counts={"out_of_order": 7},
     )
     found = quality(
-        [flawed], {"missing_days": {"BTCUSDT": ["2022-01-03"]}, "repaired_days": {"BTCUSDT": ["2022-01-04"]}}
+        [flawed],
+        {
+            "missing_days": {"BTCUSDT": ["2022-01-03"]},
+            "repaired_days": {"BTCUSDT": ["2022-01-04"]},
+            "unusable_archives": {"BTCUSDT-trades-2022-02.zip": "bad-row"},
+        },
     )
     for text in (
         "1 of 1 source file could not be checked",
@@ -187,6 +192,7 @@ def test_every_flaw_of_the_sources_is_told():
         "out of order 7",
         "No data at all for BTCUSDT: 2022-01-03.",
         "2022-01-04",
+        "BTCUSDT-trades-2022-02.zip cannot be used (bad-row): its days are those of the daily files.",
     ):
         assert text in texts(found)
 
