@@ -195,7 +195,15 @@ class Killer:
 
 def local_workers() -> list[psutil.Process]:
     found = psutil.Process().children()
-    return [process for process in found if "tickloom.fanout.worker" in " ".join(process.cmdline())]
+    return [process for process in found if "tickloom.fanout.worker" in command_of(process)]
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return what a process was called by; nothing of one that has died meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 WORKERS, PARTITIONS, ROWS, KILLS = [1, 2, 4], [1, 3, 7, 31], [1, 100, ALL], [0, 1]
@@ -259,4 +267,4 @@ def on_ray(runs, head: RayHead, monkeypatch, cell: tuple[int, int, int, int], *,
 def ray_workers(head: RayHead) -> list[psutil.Process]:
     """Return the processes that run tasks; Ray's own agents are called ray:: as well, and their end is the head's."""
     found = psutil.Process(head._process.pid).children(recursive=True)
-    return [process for process in found if re.match("ray::(IDLE|survey|bars)", " ".join(process.cmdline()))]
+    return [process for process in found if re.match("ray::(IDLE|survey|bars)", command_of(process))]
