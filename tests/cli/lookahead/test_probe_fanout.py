@@ -15,6 +15,7 @@ from tests.cli.lookahead.bugs import BUGS
 from tests.cli.lookahead.markets import pipeline, probed
 from tests.tickloom.fanout.conftest import RayHead, ray_head  # noqa: F401 (a fixture)
 from tickloom.contracts.artifact import Manifest
+from tickloom.fanout import fold
 from tickloom.lake import open_lake
 from tickloom.settings import settings
 
@@ -45,6 +46,8 @@ def place(request: pytest.FixtureRequest, source: Manifest, monkeypatch: pytest.
         settings.cache_clear()
     monkeypatch.setattr(probing, "SMALL_ROWS", 0)
     yield request.param
+    if (connected := fold._cluster._head) is not None:
+        connected.drop()  # later tests have no address of a head, and nothing is to look for one
     settings.cache_clear()
 
 
