@@ -1,7 +1,7 @@
 """The download stage: which archives, in which order, what became of them, and what is put right afterwards."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from services.download.domain.certificate import summary as grades
 from services.download.domain.editions import served
 from services.download.domain.errors import BadSource, IdOnTwoDays, NothingThere
 from services.download.domain.evidence import evidence_of
-from services.download.domain.quality import summary
+from services.download.domain.quality import summary, symbol_facts
 from services.download.domain.series import Series
 from services.download.domain.standins import check_standins, note_standins
 from services.download.domain.suspicion import UNLIKE, unlike_days
@@ -35,7 +35,7 @@ from tickloom.contracts.recheck import RECHECK, RecheckRequest
 from tickloom.contracts.recheck import VERSION as RECHECK_VERSION
 from tickloom.fanout import Task, cpus, map_unordered
 from tickloom.http import Report
-from tickloom.identity import canonical, digest, sha256_file
+from tickloom.identity import canonical, sha256_file
 from tickloom.lake import Lake, open_lake
 from tickloom.settings import settings
 
@@ -107,7 +107,7 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
     files = [entry for name, entry in named.items() if name not in left_out]
     records = [one.record() for months in verdict.certificates.values() for one in months]
     files = sorted([*files, lake.add_bytes(CERTIFICATES, canonical(records))], key=lambda entry: entry.name)
-    symbols = {symbol: _symbol_facts(symbol, files) for symbol in request.all_symbols()}
+    symbols = {symbol: symbol_facts(symbol, files) for symbol in request.all_symbols()}
     for symbol, facts in symbols.items():
         if not facts["rows"]:
             period = (request.start_date or "its first day", request.end_date or "its last")
@@ -138,20 +138,6 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
         files=tuple(files),
         facts=facts,
     )
-
-
-def _symbol_facts(symbol: str, files: Iterable[FileEntry]) -> dict[str, Any]:
-    entries = [entry for entry in files if entry.name.startswith(f"{symbol}/")]
-    if not entries:
-        return {"rows": 0}
-    return {
-        "partitions": len(entries),
-        "rows": sum(entry.rows or 0 for entry in entries),
-        "first_ts": min(entry.facts["first_ts"] for entry in entries),
-        "last_ts": max(entry.facts["last_ts"] for entry in entries),
-        "price_scale": max(entry.facts["price_scale"] for entry in entries),
-        "quantity_scale": max(entry.facts["quantity_scale"] for entry in entries),
-    }
 
 
 class _Download:
@@ -399,8 +385,7 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
             imports.Import(pinned.path, sha256, symbol, request.market, request.data_type, interval, first, last)
         )
     tasks = [
-        Task(f"download {work.symbol} {work.path}", import_file, (lake, folder, work, digest(_work_key(work))))
-        for work in works
+        Task(f"download {work.symbol} {work.path}", import_file, (lake, folder, work, work.key())) for work in works
     ]
     gathered, rows = _Gathered(parts=[Part()] * len(works)), 0
     small = sum(imports.resolve(folder, work.path).stat().st_size for work in works) < 1 << 22
@@ -410,8 +395,3 @@ def _imported(lake: Lake, request: DownloadRequest, report: Report) -> _Gathered
         rows += part.facts["quality"]["rows"]
         report.progress(len(gathered.missing), len(works), rows, works[index].path)
     return gathered
-
-
-def _work_key(work: imports.Import) -> dict[str, Any]:
-    span = {"first": str(work.first), "last": str(work.last)}
-    return {"version": VERSION, "venue": "file", **{k: v for k, v in vars(work).items() if k not in span}, **span}

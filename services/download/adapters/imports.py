@@ -20,7 +20,8 @@ from services.download.domain.archives import period_of
 from services.download.domain.errors import BadRow, FileChanged, FileMissing, FileOutside, FileUnreadable
 from services.download.domain.layouts import KLINES, Layout, klines_layout, layout_of
 from services.download.domain.times import MICROSECONDS_FROM
-from tickloom.identity import sha256_file
+from tickloom.contracts.download import VERSION
+from tickloom.identity import digest, sha256_file
 
 TEXTS: Final = (".csv", ".csv.gz")
 TABLES: Final = (".feather", ".parquet", *TEXTS)
@@ -65,6 +66,11 @@ class Import:
     interval: str
     first: date | None
     last: date | None
+
+    def key(self) -> str:
+        """Return the digest of all that its part depends on."""
+        span = {"first": str(self.first), "last": str(self.last)}
+        return digest({"version": VERSION, "venue": "file", **vars(self), **span})
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """What is known about a source after it was read: the record that travels with everything made from it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from services.download.domain.gaps import Gaps
 from services.download.domain.series import Series
+from tickloom.contracts.artifact import FileEntry
 
 DROPPED = ("sentinel", "other_day", "duplicate")
 
@@ -103,6 +104,21 @@ def summary(
         ),
         "missing_days": {symbol: [day.isoformat() for day in gone] for symbol, gone in missing.items() if gone},
         "repaired_days": {symbol: [day.isoformat() for day in days] for symbol, days in repaired.items() if days},
+    }
+
+
+def symbol_facts(symbol: str, files: Iterable[FileEntry]) -> dict[str, Any]:
+    """Return what an artifact's manifest says of one symbol, whose partitions are among `files`."""
+    entries = [entry for entry in files if entry.name.startswith(f"{symbol}/")]
+    if not entries:
+        return {"rows": 0}
+    return {
+        "partitions": len(entries),
+        "rows": sum(entry.rows or 0 for entry in entries),
+        "first_ts": min(entry.facts["first_ts"] for entry in entries),
+        "last_ts": max(entry.facts["last_ts"] for entry in entries),
+        "price_scale": max(entry.facts["price_scale"] for entry in entries),
+        "quantity_scale": max(entry.facts["quantity_scale"] for entry in entries),
     }
 
 
