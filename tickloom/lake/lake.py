@@ -135,11 +135,13 @@ class Lake:
     def put_part(self, stage: str, key: str, part: Part) -> Part:
         """Keep what a partition's task made under its key, the digest of all that it depends on.
 
-        Return the part that the lake now has: the first one that was put there.
+        Return the part that the lake now has: the first one that was put there, as it is read. Made now or found, its
+        facts are named in the lake's order: whoever writes them out again writes the same bytes.
         """
-        if not self._create(_part(stage, key), canonical(part.canonical())):
-            return self.part(stage, key) or part
-        return part
+        text = canonical(part.canonical())
+        if not self._create(_part(stage, key), text) and (there := self.part(stage, key)):
+            return there
+        return Part.model_validate_json(text)
 
     def part(self, stage: str, key: str) -> Part | None:
         """Return what was made under this key before, or None. Raises CorruptFile."""

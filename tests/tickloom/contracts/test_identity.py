@@ -22,11 +22,11 @@ JSON = st.recursive(
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "download": (
         {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"},
-        "f057c75d3d2c4fa16473f2cbf8cd8174320f72a5ca8989f79a98134e50b02bca",
+        "6e858189c3e2816639f8f5d9027b1c23d2c16712a4336e6ff4f47653401b05b2",
     ),
     "bars": (
         {"spec": {"kind": "dollar", "threshold": 1_000_000}},
-        "52933a9607b6f2905723ab557516839671656bb899c43fb51a27b200bfc317ae",
+        "d280b3b8fe258170f25f25605c55875674fc7a5a8dc26ac17b8e088897005b74",
     ),
     "features": (
         {"features": [{"name": "sma", "timeperiod": [5, 10]}, {"name": "bbands", "timeperiod": 20}]},
@@ -38,9 +38,9 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "backtest": (
         {"commission_rate": 0.001, "stop_loss_rate": 0.02, "initial_cash": 1000},
-        "a879a0ce35caf25366ae5fcf79e8aadb373d6e909610dd7dc4283c9f87ee1228",
+        "8690b3f70510f4b1a736a3548b4fbfb6d9cf6eaf0ccb8bd305e778e1efa4b1ef",
     ),
-    "viz": ({}, "abe48569a46936c21cc4e5c24a9b2558710a4172279a795f34f882058c88247a"),
+    "viz": ({}, "0377b680e05d515d1c2cab23e51388a85715a1c4f2ff2e89ccab35c495030932"),
 }
 
 

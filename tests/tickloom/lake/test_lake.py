@@ -1,5 +1,6 @@
 """What the lake promises of artifacts, over a folder and over S3."""
 
+import json
 import random
 import subprocess
 import sys
@@ -61,6 +62,14 @@ def test_a_manifest_is_found_once_it_is_put_and_the_first_one_stays(lake: Lake) 
     assert lake.put_manifest(manifest) == manifest == lake.manifest(manifest.id)
     assert lake.put_manifest(manifest_of(made="second")) == manifest
     assert lake.manifest(manifest.id).facts == {"made": "first"}
+
+
+def test_a_part_just_made_names_its_facts_in_the_order_of_one_that_is_found(lake: Lake) -> None:
+    """Else what is written of them would differ between a run and one that went on after a kill."""
+    made = lake.put_part("backtest", KEY, Part(facts={"total": 1.5, "n": {"won": 1, "lost": 2}}))
+    found = lake.part("backtest", KEY)
+    assert found is not None
+    assert json.dumps(made.facts) == json.dumps(found.facts) == '{"n": {"lost": 2, "won": 1}, "total": 1.5}'
 
 
 def test_a_part_is_found_again_and_the_first_one_stays(lake: Lake) -> None:
