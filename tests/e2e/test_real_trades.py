@@ -62,8 +62,8 @@ CASES = [
         bars=198,
         digests=(
             "de4c4d916f6b8d2f3cf1d1b10e87d0e98608e2c5e4c5611bdf3559808dcb5f91",
-            "7623b73901db05ed6e37ccf5490affb3a52bdedfae0356890d03c3294303f74b",
-            "ca1f5c4730a6d4c256efaff1be83ab2003dae8d9a7ce6f097ff7ae64eac6e3fa",
+            "70cbe66fa8d56f5f3a3e0e444ca9a636e5da7adee41c4f685342fb1f5382876f",
+            "ec81b675862848759a5654513c7ba2409dbdb75fc3bdc5594254c4c22d986d3e",
         ),
         combo=2,
         metrics={
@@ -84,8 +84,8 @@ CASES = [
         bars=398,
         digests=(
             "87d17c6170273414556c6817dcc5db10d204f76a8f1b7ac1eec0d5494b5f2a1f",
-            "5cc3c4481ae56edde6f320350a6a25b6bad89957a2054c853eea50a30221a0f7",
-            "f21758f211da78f68b06d165fd915e36efb5425f7ac55e2906d08e26ffe157de",
+            "453b1859c891be4e8bb6dd538c2f0e94521ff63dcfa4a33edafc0cae10cffb3b",
+            "de9c41b97a08b11429f9706768341add48147be14ad2e3fdae9d3d92ddb0e38e",
         ),
         combo=0,
         metrics={
@@ -106,8 +106,8 @@ CASES = [
         bars=387,
         digests=(
             "849e9b263835b24ca6ddc0128d72616edc3115fb994e9eb51887845188a72bd6",
-            "d2d4d871ac6d3c94c0629b28894bb01c00ba08c1342f7d4c70eef01d86165054",
-            "63db6a6177cd501acb7169bfd6227026596bcca6b42f2d45364587945d67b774",
+            "0150826280dd73581de2ea7b9cde3c9c6b283d3d0b8dc8a5284f728518c63f16",
+            "b3d236eedd202f6a0473e4eeea99cab741ad730431e086f7a1de18c5cb4c9609",
         ),
         combo=3,
         metrics={
