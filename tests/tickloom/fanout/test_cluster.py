@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.ray_head import RayHead
 from tests.tickloom.fanout import tasks
-from tests.tickloom.fanout.conftest import RayHead
 from tickloom.fanout import NO_RAY, Task, map_unordered
 
 ROOT = Path(__file__).parents[3]
