@@ -113,8 +113,9 @@ def _warn(made: Manifest, report: Report) -> None:
     """Say which symbols have no bars, and where there are too few for a column to have a single value."""
     for symbol in made.facts["without_bars"]:
         report.warn(f"{symbol} has no bars: there are no features of it")
+    columns = FeaturesRequest.model_validate(made.request).columns()
     for entry in made.files:
-        empty = [name for name, warmup in entry.facts["warmup"].items() if warmup >= (entry.rows or 0)]
+        empty = [name for name in columns if entry.facts["warmup"][name] >= (entry.rows or 0)]
         if empty:
             names = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
             report.warn(f"{entry.facts['symbol']} has {entry.rows} bars, too few for any value of {names}")

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import free_port
 from tests.tickloom.fanout import tasks
-from tests.tickloom.fanout.conftest import free_port
 from tickloom.fanout import NO_RAY, Task, map_unordered
 from tickloom.settings import settings
 
