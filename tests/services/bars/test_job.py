@@ -4,7 +4,6 @@ import random
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -35,6 +34,7 @@ SPECS = [
     {"kind": "dollar", "target_bars_per_day": 9, "target_days": 2},
 ]
 SUMS = ("n_trades", "volume", "notional", "buy_volume", "buy_notional")
+NAMED = {f"s{number}": spec for number, spec in enumerate(SPECS)}
 
 
 def made(seed, days=7, per_day=120):
@@ -127,95 +127,6 @@ def test_a_later_day_closes_what_the_end_of_the_data_left_open(imports):
     assert columns(both, "AAA")["ts_close"] == [T0 + DAY_US]
 
 
-def on_tenths(finer=False):
-    """Trades of three days in tenths; the last trade of all may have another two decimals."""
-    rng, rows = random.Random(4), []
-    for day in range(3):
-        for k in range(40):
-            price, quantity = f"{rng.randint(990, 1010) / 10}", f"{rng.randint(1, 40) / 10}"
-            rows.append((len(rows), T0 + day * DAY_US + 1000 * k, price, quantity, k % 2 == 0))
-    if finer:
-        rows[-1] = (*rows[-1][:2], "100.125", "0.123", True)
-    return rows
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"kind": "volume", "threshold": "1.25", "excess": "carry"},
-        {"kind": "volume", "threshold": "1.25", "excess": "split"},
-        {"kind": "dollar", "threshold": "70.0005", "excess": "carry"},
-        {"kind": "dollar", "threshold": "70.0005", "excess": "split", "microstructure": True},
-        {"kind": "dollar", "target_bars_per_day": 50, "excess": "split"},
-        {"kind": "volume", "target_bars_per_day": 50, "excess": "split", "threshold": "0.333"},
-        {"kind": "renko", "size": "0.25"},
-    ],
-    ids=lambda spec: "-".join(map(str, spec.values())),
-)
-def test_c1_a_later_day_with_finer_decimals_moves_no_bar_of_a_threshold_between_them(imports, spec):
-    files = write_trades(imports, "AAA", on_tenths(finer=True))
-    short = imported(data_type="trades", files=files, start_date="2024-01-05", end_date="2024-01-06")
-    few, many = (columns(run(of, **spec), "AAA") for of in (short, imported(data_type="trades", files=files)))
-    assert len(few["close"]) > 20
-    for name, values in few.items():
-        assert many[name][: len(values)] == values, name
-
-
-@pytest.mark.parametrize("kind", ["volume", "dollar"])
-def test_c1_a_later_trade_of_the_day_with_finer_decimals_moves_no_cut(imports, kind):
-    spec = {"kind": kind, "threshold": 7, "excess": "split"}
-    few, many = (
-        columns(run(imported(data_type="trades", files=write_trades(imports, name, rows)), **spec), name)
-        for name, rows in (
-            ("AAA", on_tenths()[:39]),
-            ("BBB", [*on_tenths()[:39], (39, T0 + 10**6, "100", "0.001", True)]),
-        )
-    )
-    assert len(few["close"]) > 8
-    for name, values in few.items():
-        assert many[name][: len(values)] == values, name
-
-
-def test_c2_the_units_in_which_trades_are_split_are_those_of_the_days_before_wherever_it_runs(
-    imports, request, monkeypatch, tmp_path
-):
-    rows = [(i, T0 + i * DAY_US // 40, "101.1", f"{7 + i % 5 + (i > 90) * 0.25:.2f}", True) for i in range(200)]
-    files = write_trades(imports, "AAA", rows)
-    specs = {"a": {"kind": "dollar", "threshold": "150.5", "excess": "split"}, "b": {"kind": "tick", "threshold": 7}}
-    folded = run_several(imported(data_type="trades", files=files), specs)
-    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
-    settings.cache_clear()
-    request.getfixturevalue("wide")
-    monkeypatch.setattr(job, "BATCH_ROWS", 1)
-    assert run_several(imported(data_type="trades", files=files), specs) == folded
-    first = columns(bars_of(folded, "a"), "AAA")
-    assert first["volume"][0] == 2  # lots of 1
-    assert first["volume"][-1] < 2
-
-
-@pytest.mark.parametrize("excess", ["carry", "split"])
-def test_a_threshold_finer_than_the_trades_fills_bars_exactly(imports, excess):
-    source = imported(data_type="trades", files=write_trades(imports, "AAA", on_tenths()))
-    made = run(source, kind="volume", threshold="1.25", excess=excess)
-    got, facts = columns(made, "AAA"), made.facts["symbols"]["AAA"]
-    passed = 0
-    for volume in accumulate(got["volume"]):
-        assert volume // Decimal("1.25") > passed
-        assert excess == "carry" or volume == (passed + 1) * Decimal("1.25")
-        passed = volume // Decimal("1.25")
-    assert sum(got["volume"]) + Decimal(facts["residual"]["volume"]) == sum(Decimal(row[3]) for row in on_tenths())
-    assert facts["quantity_scale"] == made.files[0].facts["quantity_scale"] == 2
-
-
-def test_a_brick_finer_than_the_prices_is_a_brick(imports):
-    rows = [(i, T0 + i, price, "1", True) for i, price in enumerate(["100", "101", "99"])]
-    made = run(imported(data_type="trades", files=write_trades(imports, "AAA", rows)), kind="renko", size="0.5")
-    assert columns(made, "AAA")["bricks"] == [2, -3]
-
-
-NAMED = {f"s{number}": spec for number, spec in enumerate(SPECS)}
-
-
 def in_another_lake(monkeypatch, folder):
     monkeypatch.setenv("TICKLOOM_HOME", str(folder))
     settings.cache_clear()
@@ -298,6 +209,23 @@ def test_c2_days_that_do_not_wait_for_each_other_make_the_same_bytes(source, mon
         name for name, spec in NAMED.items() if "tick_" not in spec["kind"] and spec["kind"] not in ("range", "renko")
     }
     assert sorted(map(sorted, waited)) == [sorted(ahead), sorted(set(NAMED) - ahead)]
+
+
+def test_c2_the_units_in_which_trades_are_split_are_those_of_the_days_before_wherever_it_runs(
+    imports, request, monkeypatch, tmp_path
+):
+    rows = [(i, T0 + i * DAY_US // 40, "101.1", f"{7 + i % 5 + (i > 90) * 0.25:.2f}", True) for i in range(200)]
+    files = write_trades(imports, "AAA", rows)
+    specs = {"a": {"kind": "dollar", "threshold": "150.5", "excess": "split"}, "b": {"kind": "tick", "threshold": 7}}
+    folded = run_several(imported(data_type="trades", files=files), specs)
+    monkeypatch.setenv("TICKLOOM_HOME", str(tmp_path / "other"))
+    settings.cache_clear()
+    request.getfixturevalue("wide")
+    monkeypatch.setattr(job, "BATCH_ROWS", 1)
+    assert run_several(imported(data_type="trades", files=files), specs) == folded
+    first = columns(bars_of(folded, "a"), "AAA")
+    assert first["volume"][0] == 2  # lots of 1
+    assert first["volume"][-1] < 2
 
 
 def test_c2_a_longer_range_reads_only_its_new_days_wherever_it_runs(source, wide, monkeypatch):
@@ -471,63 +399,6 @@ def test_a_cancelled_run_publishes_nothing(source):
     with pytest.raises(StageCancelled):
         job.BarsJob().run(call, report)
     assert open_lake().find(call.artifact_id) is None
-
-
-def klines(imports, n=10):
-    rows = [f"{T0 + i * 900_000_000},{10 + i}.5,{12 + i},{9 + i},{11 + i},{i}.25" for i in range(n)]
-    (imports / "k.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
-    return imported(data_type="klines", interval="15m", files={"AAA": "k.csv"})
-
-
-def test_klines_become_bars_of_a_longer_interval(imports):
-    bars = run(klines(imports), kind="time", interval="1h")
-    got = columns(bars, "AAA")
-    assert list(got) == ["ts_open", "ts_close", "open", "high", "low", "close", "volume"]
-    assert got["open"] == [Decimal("10.5"), Decimal("14.5")]
-    assert got["close"] == [Decimal(14), Decimal(18)]
-    assert got["volume"] == [Decimal("7"), Decimal("23")]
-    facts = bars.facts["symbols"]["AAA"]
-    assert (facts["partial"]["volume"], facts["residual"]["volume"]) == ("17.5", "17.5")
-
-
-def test_minutes_without_trades_leave_the_prices_of_longer_bars_to_those_with_any(imports):
-    """Bars of the exchange's minutes have the prices of bars of its trades: it repeats the last close in empty ones."""
-    minute, rng, rows = 60_000_000, random.Random(8), []
-    for k in sorted(rng.sample(range(1440), 200)):
-        price = f"{rng.randint(90, 110)}"
-        rows += [(len(rows) + i, T0 + k * minute + i, price, "1", bool(i)) for i in range(rng.randint(1, 3))]
-    of_trades = run(imported(data_type="trades", files=write_trades(imports, "AAA", rows)), kind="time", interval="15m")
-    lines, last = [], rows[0][2]
-    for k in range(1440):
-        prices = [row[2] for row in rows if (row[1] - T0) // minute == k]
-        last = prices[-1] if prices else last
-        lines.append(f"{T0 + k * minute},{','.join(prices[:1] * 3 or [last] * 3)},{last},{len(prices)}")
-    (imports / "m.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-    of_klines = imported(data_type="klines", interval="1m", files={"AAA": "m.csv"})
-    got = columns(run(of_klines, kind="time", interval="15m"), "AAA")
-    wanted = columns(of_trades, "AAA")
-    at = {ts: i for i, ts in enumerate(got["ts_close"])}
-    assert 50 < len(wanted["ts_close"]) < 96
-    for name in ("open", "high", "low", "close", "volume"):
-        assert [got[name][at[ts]] for ts in wanted["ts_close"]] == wanted[name], name
-
-
-def test_klines_of_the_same_interval_stay_as_they_are(imports):
-    bars = run(klines(imports), kind="time", interval="15m")
-    assert columns(bars, "AAA")["close"] == [Decimal(11 + i) for i in range(10)]
-    assert bars.facts["symbols"]["AAA"]["partial"] is None
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        ({"kind": "time", "interval": "5m"}, "not a multiple"),
-        ({"kind": "tick", "threshold": 5}, "klines become time bars"),
-    ],
-)
-def test_what_cannot_be_made_of_klines_is_refused(imports, spec, reason):
-    with pytest.raises(InvalidRequest, match=reason):
-        run(klines(imports), **spec)
 
 
 def test_of_aggregate_trades_ids_and_numbers_are_those_of_aggregates_which_the_download_opens(imports):
