@@ -53,7 +53,7 @@ def seconds_of(stage: str, work: Work) -> float:
         case "features":
             return 0.1 + rows * work.columns * 5e-8
         case "signals":
-            return 0.15 + rows * work.trials * 6e-8 + work.trials * 3e-4
+            return 0.15 + rows * work.trials * 2e-8 + work.trials * 3e-4
         case "backtest":
             runs = rows * (1e-7 if work.shared else 3e-9) + TRIAL_S
             return 0.15 + work.trials * runs + rows * (1e-5 if work.shared else 4e-6) + work.n_days * 3e-4
