@@ -80,4 +80,5 @@ def bars_from_parquet(specs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for i, rule in enumerate(rules):
             bars, states[i] = close_bars(trades, rule, states[i], 0)
             several[i].append(bars)
+        del trades  # the stage holds one partition at a time too
     return [_summary(bars, left, scales) for bars, left in zip(several, states, strict=True)]

@@ -45,7 +45,6 @@ def stored() -> tuple[Lake, list[FileEntry]]:
 
 def ingested() -> dict[str, Any]:
     """Return what the last ingest stored, read back."""
-    import pyarrow as pa
     import pyarrow.compute as pc  # not for ingest: a fresh process would pay for it
 
     lake, days = stored()
@@ -55,7 +54,7 @@ def ingested() -> dict[str, Any]:
         found["rows"] += table.num_rows
         found["id"] += pc.sum(table["trade_id"]).as_py()
         found["ts"] += int((table["ts"].to_numpy() // 1000 % 86_400_000).sum())
-        found["maker"] += pc.sum(pc.equal(table["aggressor_side"], pa.scalar(-1, pa.int8()))).as_py()
+        found["maker"] += pc.sum(table["is_buyer_maker"]).as_py()
         for name in ("price", "quantity"):
             values, scale = units(table[name])
             found[name] += int(values.sum()) / 10**scale

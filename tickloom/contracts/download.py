@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from tickloom.contracts.base import AsTuple, Contract, Symbol
 
-VERSION = 4
+VERSION = 5
 CERTIFICATES = "quality/certificates.json"
 """The file of a download that has the quality certificates of its symbols and months."""
 

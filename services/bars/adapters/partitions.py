@@ -9,7 +9,7 @@ from services.bars.domain.state import Bars, Trades
 from tickloom.contracts.artifact import FileEntry
 from tickloom.errors import CorruptFile, ExactnessLost
 from tickloom.kernel import F64, I64
-from tickloom.lake import Lake, decimals, rescale, units
+from tickloom.lake import Lake, decimals, ones, rescale, units
 
 PRICES: Final = ("open", "high", "low", "close")
 KLINE_SCALES: Final = {
@@ -64,11 +64,11 @@ def load_trades(lake: Lake, entry: FileEntry, scales: dict[str, int], *, threads
     # Ids rise from one trade to the next: where there are as many as lie between first and last, they are known.
     n, first = entry.rows or 0, entry.facts.get("first_id", 0)
     are_known = n > 0 and entry.facts.get("last_id", -1) - first == n - 1
-    names = ("ts", "price", "quantity", "aggressor_side", *(() if are_known else ("trade_id",)))
+    names = ("ts", "price", "quantity", "is_buyer_maker", *(() if are_known else ("trade_id",)))
     table = lake.read_table(entry, names, threads=threads)
     if table.num_rows != n:
         raise CorruptFile(entry.name, f"it has {table.num_rows} rows, not {n}")
-    ts, side = table.column("ts").to_numpy(), table.column("aggressor_side").to_numpy()
+    ts, side = table.column("ts").to_numpy(), 1 - 2 * ones(table.column("is_buyer_maker"))
     ids = np.arange(first, first + n, dtype=np.int64) if are_known else table.column("trade_id").to_numpy()
     price = rescale(*units(table.column("price")), scales["price_scale"])
     return Trades(ids, ts, price, rescale(*units(table.column("quantity")), scales["quantity_scale"]), side)

@@ -14,7 +14,7 @@ from tickloom.kernel import I64
 from tickloom.lake import Lake, read_table, units
 
 _DECIMALS: Final = ("price", "quantity")
-_NUMBERS: Final = ("ts", "aggressor_side", "first_id", "last_id")
+_NUMBERS: Final = ("ts", "is_buyer_maker", "first_id", "last_id")
 
 
 def compare(lake: Lake, monthly: FileEntry, daily: FileEntry) -> Difference:

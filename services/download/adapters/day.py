@@ -211,7 +211,7 @@ class OpenDay(DayFile):
             ts=rows[TS],
             price=rows[PRICE],
             quantity=rows[QUANTITY],
-            aggressor_side=1 - 2 * rows[IS_BUYER_MAKER].astype(np.int8),
+            is_buyer_maker=rows[IS_BUYER_MAKER].astype(np.int8),
             first_id=rows[FIRST_ID] if aggregates else None,
             last_id=rows[LAST_ID] if aggregates else None,
             price_scale=self._scales["price"],
@@ -276,7 +276,6 @@ def stored_columns(path: Path) -> Iterator[tuple[dict[str, I64], dict[str, int]]
                 columns[name], scales[name] = units(table[name])
             else:
                 columns[name] = _integers(table[name])
-        columns["is_buyer_maker"] = (columns.pop("aggressor_side") < 0).astype(np.int64)
         yield columns, scales
 
 

@@ -6,22 +6,22 @@ import pyarrow as pa
 
 from services.download.domain.klines import Klines
 from services.download.domain.trades import DayTrades
-from tickloom.lake import BYTES, DELTA, STEPS, WORDS, decimals, integers, times
+from tickloom.lake import BYTES, DELTA, PLAIN, STEPS, decimals, flags, integers, times
 
 TRADES_PACKING: Final = {
     "trade_id": DELTA,
     "ts": DELTA,
     "price": STEPS._replace(statistics=False),
     "quantity": BYTES._replace(statistics=False),
-    "aggressor_side": WORDS._replace(statistics=False),
+    "is_buyer_maker": PLAIN._replace(statistics=False),
     "first_id": DELTA._replace(statistics=False),
     "last_id": DELTA._replace(statistics=False),
 }
-"""Measured on aggregate trades: 3.9 to 4.8 bytes a row; every other way of a column is larger or slower."""
+"""Measured on aggregate trades: every other way of a column is larger or slower."""
 
 
 def trades_table(day: DayTrades, *, milliseconds: bool) -> pa.Table:
-    """Return `trade_id ts price quantity aggressor_side`, and `first_id last_id` of aggregate trades.
+    """Return `trade_id ts price quantity is_buyer_maker`, and `first_id last_id` of aggregate trades.
 
     `milliseconds`: every time of the day is a whole one.
     """
@@ -30,7 +30,7 @@ def trades_table(day: DayTrades, *, milliseconds: bool) -> pa.Table:
         "ts": times(day.ts, milliseconds=milliseconds),
         "price": decimals(day.price, day.price_scale),
         "quantity": decimals(day.quantity, day.quantity_scale),
-        "aggressor_side": integers(day.aggressor_side),
+        "is_buyer_maker": flags(day.is_buyer_maker),
     }
     if day.first_id is not None and day.last_id is not None:
         columns |= {"first_id": integers(day.first_id), "last_id": integers(day.last_id)}

@@ -22,13 +22,13 @@ NO_RANGE: Final = "last_id is below first_id"
 
 @dataclass(frozen=True)
 class DayTrades:
-    """Trades in id order. All arrays (n_trades,); first_id and last_id for aggregate trades alone."""
+    """Trades in id order. All arrays (n_trades,); `is_buyer_maker` 0 or 1, the ids of trades for aggregates alone."""
 
     trade_id: I64
     ts: I64
     price: I64
     quantity: I64
-    aggressor_side: I8
+    is_buyer_maker: I8
     first_id: I64 | None
     last_id: I64 | None
     price_scale: int
@@ -117,7 +117,7 @@ def as_trades(name: str, rows: I64, beside: I64, layout: Layout) -> DayTrades:
         ts=rows[:, slots["ts"]].copy(),
         price=price[0][m:],
         quantity=quantity[0][m:],
-        aggressor_side=np.where(rows[:, slots["is_buyer_maker"]] == 1, -1, 1).astype(np.int8),
+        is_buyer_maker=rows[:, slots["is_buyer_maker"]].astype(np.int8),
         first_id=rows[:, slots["first_id"]].copy() if "first_id" in slots else None,
         last_id=rows[:, slots["last_id"]].copy() if "last_id" in slots else None,
         price_scale=price_scale,

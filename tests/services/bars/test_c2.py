@@ -69,7 +69,7 @@ def trades(days: int = DAYS, per_day: int = 20) -> dict[str, Any]:
         "ts": T0 + np.array(times),
         "price": price,
         "quantity": np.array([rng.randint(1, 3000) for _ in range(n)]),
-        "aggressor_side": np.array([rng.choice((-1, 1)) for _ in range(n)], np.int8),
+        "is_buyer_maker": np.array([rng.choice((True, False)) for _ in range(n)]),
     }
 
 

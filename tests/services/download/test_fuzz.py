@@ -125,8 +125,9 @@ def found(folder: Path, text: bytes, kind: str, best_match: bool, cuts: list[int
 
 
 def _trade(row: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("trade_id", "ts", "price", "quantity", "aggressor_side")
-    return (*(row[name] for name in names), row.get("first_id"), row.get("last_id"))
+    names = ("trade_id", "ts", "price", "quantity")
+    side = -1 if row["is_buyer_maker"] else 1
+    return (*(row[name] for name in names), side, row.get("first_id"), row.get("last_id"))
 
 
 def compare(seeds: range, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

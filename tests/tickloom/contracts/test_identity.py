@@ -22,7 +22,7 @@ JSON = st.recursive(
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     "download": (
         {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03", "venue": "sim"},
-        "6e858189c3e2816639f8f5d9027b1c23d2c16712a4336e6ff4f47653401b05b2",
+        "176ba1163f50652dd13f37c73cfa1eb98ad0c420a0f6b629da6611a159d9d263",
     ),
     "bars": (
         {"spec": {"kind": "dollar", "threshold": 1_000_000}},

@@ -30,7 +30,7 @@ def trades(n: int = 2000, seed: int = 1) -> pa.Table:
             "ts": np.cumsum(rng.integers(0, 10**6, n)),
             "price": decimals(rng.integers(1, 10**9, n), 2),
             "quantity": decimals(rng.integers(1, 10**9, n), 8),
-            "aggressor_side": rng.choice([-1, 1], n).astype(np.int8),
+            "is_buyer_maker": rng.choice([True, False], n),
         }
     )
 

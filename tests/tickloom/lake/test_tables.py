@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -16,11 +17,13 @@ from tickloom.errors import CorruptFile, ExactnessLost
 from tickloom.lake import (
     BYTES,
     DELTA,
+    PLAIN,
     STEPS,
     WORDS,
-    Packing,
     decimals,
+    flags,
     floats,
+    ones,
     read_table,
     rescale,
     table_writer,
@@ -186,7 +189,7 @@ def test_what_is_no_parquet_is_a_corrupt_file(data: bytes) -> None:
         read_table(data)
 
 
-PACKINGS = {"delta": DELTA, "steps": STEPS, "bytes": BYTES, "words": WORDS, "plain": Packing()}
+PACKINGS = {"delta": DELTA, "steps": STEPS, "bytes": BYTES, "words": WORDS, "plain": PLAIN}
 
 
 def packed(values: np.ndarray, path: Path) -> bytes:
@@ -194,6 +197,39 @@ def packed(values: np.ndarray, path: Path) -> bytes:
     with table_writer(path, schema, PACKINGS) as writer:
         writer.write_table(pa.table(dict.fromkeys(PACKINGS, pa.array(values)), schema))
     return path.read_bytes()
+
+
+@given(values=st.lists(st.booleans(), max_size=70), before=st.integers(0, 9))
+def test_flags_come_back_as_ones_and_zeros_from_any_row_on(values: list[bool], before: int) -> None:
+    column = flags(np.array(values, np.int8))
+    assert column.to_pylist() == values
+    assert ones(read_table(bytes_of(pa.table({"x": column})))["x"]).tolist() == [int(value) for value in values]
+    assert ones(column.slice(before)).tolist() == [int(value) for value in values[before:]]
+    halves = pa.chunked_array([column[:before], column[before:]])
+    assert ones(halves).tolist() == [int(value) for value in values]
+
+
+def test_a_flag_that_is_missing_is_no_zero() -> None:
+    with pytest.raises(ValueError, match="no nulls"):
+        ones(pa.array([True, None]))
+
+
+def test_a_column_of_a_row_group_is_one_page(tmp_path: Path) -> None:
+    """Of every 20,000 rows pyarrow would make a page of its own, and the file a tenth larger."""
+    rng = np.random.default_rng(3)
+    values = (10 ** rng.normal(3, 0.7, 300_000)).astype(np.int64)
+    schema = pa.schema([pa.field("bytes", pa.int64(), nullable=False)])
+    with table_writer(tmp_path / "long.parquet", schema, PACKINGS) as writer:
+        writer.write_table(pa.table({"bytes": values}, schema))
+    with pq.ParquetWriter(
+        tmp_path / "short.parquet",
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        column_encoding={"bytes": BYTES.encoding},
+    ) as writer:
+        writer.write_table(pa.table({"bytes": values}, schema))
+    assert (tmp_path / "long.parquet").stat().st_size < 0.95 * (tmp_path / "short.parquet").stat().st_size
 
 
 @given(values=st.lists(I64, max_size=60))

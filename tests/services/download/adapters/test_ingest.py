@@ -38,7 +38,7 @@ def test_trades_become_canonical_columns_with_exact_decimals(lake):
         "ts": [(T0 + 1000) * 1000, (T0 + 2000) * 1000],
         "price": [Decimal("61837.63"), Decimal("100.5")],
         "quantity": [Decimal("0.00009"), Decimal("0.25")],
-        "aggressor_side": [-1, 1],
+        "is_buyer_maker": [True, False],
     }
     entry = part.files[0]
     assert entry.name == "BTCUSDT/2024-01-05.parquet"
@@ -90,7 +90,7 @@ def test_a_header_of_other_columns_is_refused(lake, header):
 @pytest.mark.parametrize(("true", "false"), [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
 def test_t07_booleans_are_read_in_any_capitals(lake, true, false):
     part = read(lake, trade(1, maker=true) + trade(2, maker=false))
-    assert table(lake, part)["aggressor_side"] == [-1, 1]
+    assert table(lake, part)["is_buyer_maker"] == [True, False]
 
 
 def test_t07_numbers_in_scientific_notation_are_those_written_out(lake):
@@ -325,7 +325,7 @@ def test_a_kline_partition_is_an_unbroken_run_of_days(lake):
 def test_usdm_files_have_their_own_columns(lake):
     header = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
     part = read(lake, f"{header}1,100.5,2,1,3,{T0},false\n", "aggTrades", market="usdm")
-    assert table(lake, part)["aggressor_side"] == [1]
+    assert table(lake, part)["is_buyer_maker"] == [False]
     assert facts(part)["header"]
 
 
