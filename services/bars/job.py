@@ -92,13 +92,20 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
         for name, rule in rules.items()
         if rule.excess == "split"
     }
-    work = Work(symbol, rules, thresholds, scales, entries[-1].name, _known_until(source), step, inverse, lots=lots)
+    work = Work(
+        symbol, rules, thresholds, scales, entries[-1].name, _known_until(source, symbol), step, inverse, lots=lots
+    )
     return _Symbol(work, tuple(entries))
 
 
-def _known_until(source: Manifest) -> int | None:
-    """Return up to when the last day is known: an exchange's archive is of a whole day, a file may end anywhere."""
-    known: int | None = source.facts.get("known_until", 0 if _is_file(source) else None)
+def _known_until(source: Manifest, symbol: str) -> int | None:
+    """Return up to when a symbol's last day is known.
+
+    An exchange's archive is of a whole day, unless its klines say that trades are missing at the end; a file may end
+    anywhere.
+    """
+    proven = source.facts["symbols"][symbol].get("known_until")
+    known: int | None = source.facts.get("known_until", 0 if _is_file(source) else proven)
     return known
 
 

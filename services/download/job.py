@@ -107,7 +107,9 @@ def _manifest(lake: Lake, call: StageCall, request: DownloadRequest, gathered: _
     files = [entry for name, entry in named.items() if name not in left_out]
     records = [one.record() for months in verdict.certificates.values() for one in months]
     files = sorted([*files, lake.add_bytes(CERTIFICATES, canonical(records))], key=lambda entry: entry.name)
-    symbols = {symbol: symbol_facts(symbol, files) for symbol in request.all_symbols()}
+    symbols = {
+        symbol: symbol_facts(symbol, files, gathered.comparisons.get(symbol, {})) for symbol in request.all_symbols()
+    }
     for symbol, facts in symbols.items():
         if not facts["rows"]:
             period = (request.start_date or "its first day", request.end_date or "its last")

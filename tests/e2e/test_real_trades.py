@@ -61,7 +61,7 @@ CASES = [
         rows=12215,
         bars=198,
         digests=(
-            "de4c4d916f6b8d2f3cf1d1b10e87d0e98608e2c5e4c5611bdf3559808dcb5f91",
+            "ac11c89f63d574688efb7d3e50bfd0b1fa5af83d214a761b4d21058d47e5118c",
             "70cbe66fa8d56f5f3a3e0e444ca9a636e5da7adee41c4f685342fb1f5382876f",
             "ec81b675862848759a5654513c7ba2409dbdb75fc3bdc5594254c4c22d986d3e",
         ),
@@ -83,7 +83,7 @@ CASES = [
         rows=9738 + 10166,
         bars=398,
         digests=(
-            "87d17c6170273414556c6817dcc5db10d204f76a8f1b7ac1eec0d5494b5f2a1f",
+            "8af1032c17a9fbaf7127cd955affefee9d96fe13e165ffc53e82217cd47ff70d",
             "453b1859c891be4e8bb6dd538c2f0e94521ff63dcfa4a33edafc0cae10cffb3b",
             "de9c41b97a08b11429f9706768341add48147be14ad2e3fdae9d3d92ddb0e38e",
         ),
@@ -105,7 +105,7 @@ CASES = [
         rows=5929,
         bars=387,
         digests=(
-            "849e9b263835b24ca6ddc0128d72616edc3115fb994e9eb51887845188a72bd6",
+            "6eacfb6ff49a16c280c6e8c58877cc5c23a1ef62bfa310bdb6c539681d880011",
             "0150826280dd73581de2ea7b9cde3c9c6b283d3d0b8dc8a5284f728518c63f16",
             "b3d236eedd202f6a0473e4eeea99cab741ad730431e086f7a1de18c5cb4c9609",
         ),

@@ -74,14 +74,29 @@ def compare_minutes(pair: Pair, days: Collection[int], *, leaves_out: bool) -> d
     here = here & np.repeat(np.isin(np.arange(here.size // MINUTES), sorted(days)), MINUTES)
     unlike = here & there & differs.any(axis=0)
     more = (unlike | (there & ~here)) & _holds_more(pair) if leaves_out else np.zeros_like(here)
-    kinds = (here & there & ~unlike, unlike & ~more, here & ~there, there & ~here & ~more, more)
+    missing = there & ~here & ~more
+    kinds = (here & there & ~unlike, unlike & ~more, here & ~there, missing, more)
+    until = _known_until(pair, here, missing, unlike)
     counts = np.stack([kind.reshape(-1, MINUTES).sum(axis=1) for kind in kinds], axis=1)
     return {
         **dict(zip(KINDS, counts.sum(axis=0).tolist(), strict=True)),
         "compared": int(counts.sum()),
-        **_told(pair, differs, kinds[1] | kinds[2] | kinds[3]),
+        **_told(pair, differs, kinds[1] | kinds[2] | missing),
+        **({} if until is None else {"known_until": until}),
         "days": {day_of(pair.first + day).isoformat(): counts[day].tolist() for day in sorted(days)},
     }
+
+
+def _known_until(pair: Pair, here: Bool, missing: Bool, unlike: Bool) -> int | None:
+    """Return up to when the trades of the last day are known, microseconds; None: nothing says that they end early.
+
+    The official bars of that day go on after the last minute that has trades, and that minute may be cut short itself.
+    """
+    traded = np.flatnonzero(pair.ours[N_TRADES])
+    last = int(traded[-1]) if traded.size else -1
+    if last < here.size - MINUTES or not here[last] or not missing[last:].any():
+        return None
+    return (pair.first * MINUTES + last + (0 if unlike[last] else 1)) * MINUTE_US
 
 
 def _differs(pair: Pair) -> Bool:

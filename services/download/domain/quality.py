@@ -1,6 +1,6 @@
 """What is known about a source after it was read: the record that travels with everything made from it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -107,11 +107,17 @@ def summary(
     }
 
 
-def symbol_facts(symbol: str, files: Iterable[FileEntry]) -> dict[str, Any]:
-    """Return what an artifact's manifest says of one symbol, whose partitions are among `files`."""
+def symbol_facts(
+    symbol: str, files: Iterable[FileEntry], comparisons: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what an artifact's manifest says of one symbol, whose partitions are among `files`.
+
+    comparisons  with the official klines, by month, as domain/minutes.py reports them
+    """
     entries = [entry for entry in files if entry.name.startswith(f"{symbol}/")]
     if not entries:
         return {"rows": 0}
+    last = comparisons[max(comparisons)] if comparisons else {}
     return {
         "partitions": len(entries),
         "rows": sum(entry.rows or 0 for entry in entries),
@@ -119,7 +125,7 @@ def symbol_facts(symbol: str, files: Iterable[FileEntry]) -> dict[str, Any]:
         "last_ts": max(entry.facts["last_ts"] for entry in entries),
         "price_scale": max(entry.facts["price_scale"] for entry in entries),
         "quantity_scale": max(entry.facts["quantity_scale"] for entry in entries),
-    }
+    } | {name: value for name, value in last.items() if name == "known_until"}
 
 
 def _in_all(records: list[dict[str, Any]], kind: str, what: str) -> int:

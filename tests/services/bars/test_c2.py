@@ -101,7 +101,7 @@ def source(lake: Lake, n_partitions: int) -> Manifest:
             request={},
             inputs=(),
             files=tuple(files),
-            facts={"data_type": "trades", "market": "spot", "symbols": ["AAA"], "quality": {}},
+            facts={"data_type": "trades", "market": "spot", "symbols": {"AAA": {}}, "quality": {}},
         )
     )
 

@@ -14,6 +14,7 @@ from tickloom.contracts.bars import BarsRequest
 from tickloom.contracts.events import StageCall
 from tickloom.http import Report
 from tickloom.identity import artifact_id
+from tickloom.lake import open_lake
 from tickloom.settings import settings
 
 GRADES = {
@@ -150,6 +151,30 @@ def test_bars_of_data_with_a_day_left_out_have_a_gap_there(stage):
     assert "2024-01-06" not in days
     assert days >= {"2024-01-05", "2024-01-07"}
     assert bars.facts["quality"]["left_out_days"] == {"BTCUSDT": ["2024-01-06"]}
+
+
+def hours(source):
+    """Return when the hourly bars of an artifact close, as hours of its day, and the rows of its last trades' bar."""
+    request = BarsRequest.model_validate({"spec": {"kind": "time", "interval": "1h"}}).canonical()
+    call = StageCall(
+        artifact_id=artifact_id("bars", BARS_VERSION, request, [source.id]), request=request, inputs=(source.id,)
+    )
+    bars = BarsJob().run(call, Report())
+    (entry,) = (entry for entry in bars.under("BTCUSDT/") if entry.rows)
+    closes = open_lake().read_table(entry, ["ts_close"])["ts_close"].to_pylist()
+    return [(close - T0 * 1000) // 3_600_000_000 for close in closes], bars.facts["symbols"]["BTCUSDT"]["partial"]
+
+
+def test_a_last_day_that_was_cut_short_closes_no_bar_after_its_last_trade(stage):
+    whole = stage.sim(quality={"klines": True}, **AS_IT_IS)
+    cut = stage.sim("fault=day_cut_short,fault_on=aggTrades", quality={"klines": True}, **AS_IT_IS)
+    closes, partial = hours(whole)
+    fewer, left = hours(cut)
+    last_trade = (cut.facts["symbols"]["BTCUSDT"]["last_ts"] - T0 * 1000) // 3_600_000_000
+    assert (closes[-1], partial) == (24, None)
+    assert fewer == [hour for hour in closes if hour <= last_trade]
+    assert left["is_partial"]
+    assert left["n_trades"] > 0
 
 
 def test_drop_day_of_every_day_is_an_error(stage):

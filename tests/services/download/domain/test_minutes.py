@@ -70,6 +70,38 @@ def test_days_that_one_side_lacks_are_not_compared():
     assert (counts(found), list(found["days"])) == ({"equal": 1}, ["2024-01-05"])
 
 
+MINUTE_US = 60_000_000
+MIDNIGHT_US = FIRST * MINUTES * MINUTE_US
+
+
+@pytest.mark.parametrize(
+    ("ours", "official", "until"),
+    [
+        ({0: BAR, 9: BAR}, {0: BAR, 9: BAR}, None),
+        ({0: BAR, 9: BAR}, {0: BAR, 5: BAR, 9: BAR}, None),
+        ({0: BAR, 9: BAR}, {0: BAR, 9: changed(volume=60)}, None),
+        ({0: BAR, 9: BAR}, {0: BAR, 9: BAR, 30: BAR}, 10),
+        ({0: BAR, 9: BAR}, {0: BAR, 9: changed(volume=60), 30: BAR}, 9),
+        ({0: BAR, 9: BAR}, {0: BAR, 9: BAR, MINUTES + 30: BAR}, None),
+        ({0: BAR, MINUTES: BAR}, {0: BAR, 7: BAR, MINUTES: BAR}, None),
+        ({0: BAR, MINUTES: BAR}, {0: BAR, 7: BAR, MINUTES: BAR, MINUTES + 1: BAR}, MINUTES + 1),
+    ],
+)
+def test_official_bars_after_the_last_trade_say_up_to_when_the_day_is_known(ours, official, until):
+    pair = pair_of(ours, official)
+    found = compare_minutes(pair, range(pair.ours.shape[1] // MINUTES), leaves_out=False)
+    assert found.get("known_until") == (None if until is None else MIDNIGHT_US + until * MINUTE_US)
+
+
+def test_a_last_day_that_is_not_compared_is_believed_to_be_whole():
+    pair = pair_of({0: BAR, MINUTES: BAR}, {0: BAR, 7: BAR, MINUTES + 1: BAR})
+    assert "known_until" not in compare_minutes(pair, [0], leaves_out=False)
+
+
+def test_what_aggregates_leave_out_at_the_end_of_a_day_says_nothing_of_its_trades():
+    assert "known_until" not in compare_minutes(pair_of({0: BAR}, {0: BAR, 9: BAR}), [0], leaves_out=True)
+
+
 def test_what_aggregates_of_usdm_leave_out_is_counted_apart():
     more = changed(volume=60, notional=6_000, n_trades=8, high=125)
     assert counts(compare_minutes(pair_of({0: BAR}, {0: more, 1: BAR}), [0], leaves_out=True)) == {"left_out": 2}
