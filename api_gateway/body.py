@@ -50,7 +50,7 @@ _Loader.yaml_implicit_resolvers = {
 def parse_yaml(text: str | bytes) -> Any:
     """Return the plain data of a YAML text. Raises UnreadableBody."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader that allows less)
+        return _Loader(text).get_single_data()
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UnreadableBody("YAML", " ".join(str(error).split())[:300]) from None
 
