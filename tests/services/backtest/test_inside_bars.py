@@ -26,18 +26,13 @@ from tickloom.contracts.bars import BarsRequest
 from tickloom.contracts.features import FeaturesRequest
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.http import Report
-from tickloom.lake import Lake, open_lake
+from tickloom.lake import Lake
 
 ROWS = trades(7, days=4, per_day=1500)
 SIGNALS = {
     "long_entry": "close > sma_{n}", "long_exit": "close < sma_{n}", "parameters": {"n": [2, 4, 8, 16]},
 }  # fmt: skip
 RISK = {"stop_loss_rate": 0.01, "take_profit_rate": 0.02, "trailing_stop_rate": 0.015, "objective": "total_return"}
-
-
-@pytest.fixture
-def lake(home: Path) -> Lake:
-    return open_lake()
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -19,45 +17,13 @@ from services.backtest.job import BacktestJob
 from services.signals import job as signals_job
 from services.signals.job import SignalsJob
 from tests.naive import backtest as naive
+from tests.services.backtest.grids import BARS, RULES, frame, request, signals_in
 from tests.services.signals.stages import SMAS, bars_table, events, features_artifact, files_of, served, stage_call
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.errors import InvalidRequest
 from tickloom.http import Report
-from tickloom.lake import Lake, open_lake
-
-RULES = {
-    "long_entry": "sma_{fast} > sma_{slow}", "long_exit": "sma_{fast} < sma_{slow}",
-    "short_entry": "sma_{fast} < sma_{slow} AND close < prev_close", "short_exit": "sma_{fast} > sma_{slow}",
-    "parameters": {"fast": [2, 3, 5], "slow": [8, 13, 21]},
-}  # fmt: skip
-BARS = {"BTCUSDT": 400, "ETHUSDT": 300}
-
-
-def request(**changes: Any) -> BacktestRequest:
-    return BacktestRequest.model_validate({"stop_loss_rate": 0.02} | changes)
-
-
-@pytest.fixture
-def lake(home: Path) -> Lake:
-    return open_lake()
-
-
-def signals_in(lake: Lake, market: str = "spot", **changes: Any) -> Manifest:
-    features = features_artifact(lake, {s: bars_table(n, seed=n) for s, n in BARS.items()}, SMAS, market)
-    return SignalsJob(lake).run(
-        stage_call("signals", SignalsRequest.model_validate(RULES | changes), features), Report()
-    )
-
-
-@pytest.fixture
-def signals(lake: Lake) -> Manifest:
-    return signals_in(lake)
-
-
-def frame(lake: Lake, manifest: Manifest, name: str) -> pd.DataFrame:
-    return lake.read_table(lake.entry(manifest, name)).to_pandas()
+from tickloom.lake import Lake
 
 
 def test_a_call_over_http_tells_its_progress_and_ends_with_the_manifest(lake: Lake, signals: Manifest) -> None:
@@ -343,70 +309,6 @@ def test_a_stop_is_read_from_the_features_at_the_bar_of_the_signal(lake: Lake, s
     expected = np.where(long, np.minimum(level, opened), np.maximum(level, opened))
     np.testing.assert_array_equal(stopped["exit_price"].to_numpy(), expected)
     assert len(stopped) > 10
-
-
-def test_a_stop_by_a_column_that_the_features_do_not_have_is_a_named_problem(lake: Lake, signals: Manifest) -> None:
-    body = request(stop_loss_rate=None, stop_loss={"column": "sma_9"})
-    detail = failed(lake, stage_call("backtest", body, signals))["detail"]
-    assert "stop_loss.column" in detail
-    assert "do not make sma_9; did you mean sma_8" in detail
-
-
-@pytest.mark.parametrize(
-    ("body", "word"),
-    [
-        ({"stop_loss_rate": 0.02, "stop_loss": {"column": "atr_14"}}, "one stop-loss"),
-        ({"sizing": {"kind": "risk_per_trade", "risk": 0.01}}, "stop_loss_rate"),
-        ({"leverage": 3.0}, "maintenance_rate"),
-        ({"leverage": 20.0, "maintenance_rate": 0.05}, "liquidated at once"),
-        ({"entry": {"kind": "limit", "offset_rate": 0.1, "bars": 0}}, "bars"),
-        ({"take_profit_rate": 0.0}, "take_profit"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(body: dict[str, Any], word: str) -> None:
-    with pytest.raises(ValueError, match=word):
-        BacktestRequest.model_validate(body)
-
-
-def failed(lake: Lake, call: Any) -> dict[str, Any]:
-    with served(app) as url:
-        last = events(url, "backtest", call)[-1]
-    assert last["event"] == "failed"
-    assert lake.find(call.artifact_id) is None
-    return dict(last["problem"])
-
-
-def test_bars_with_an_impossible_price_are_a_named_problem(lake: Lake) -> None:
-    bars = bars_table(50)
-    broken = bars.set_column(bars.schema.get_field_index("low"), "low", pa.array([0.0] * 50))
-    features = features_artifact(lake, {"BTCUSDT": broken}, SMAS)
-    rules = SignalsRequest.model_validate({"long_entry": "close > 0"})
-    signals = SignalsJob().run(stage_call("signals", rules, features), Report())
-    problem = failed(lake, stage_call("backtest", request(), signals))
-    assert problem["type"] == "urn:tickloom:problem:bad-prices"
-    assert "BTCUSDT: low of bar 0 is 0.0" in problem["detail"]
-
-
-def test_an_input_that_is_not_signals_is_a_named_problem(lake: Lake, signals: Manifest) -> None:
-    features = lake.ancestor(signals, "features")
-    assert "signals are needed" in failed(lake, stage_call("backtest", request(), features))["detail"]
-
-
-def test_a_parameter_called_like_a_metric_is_a_named_problem(lake: Lake) -> None:
-    signals = signals_in(
-        lake, long_entry="close > {cagr}", long_exit=None, short_entry=None, short_exit=None, parameters={"cagr": [1]}
-    )
-    assert "is the name of a metric" in failed(lake, stage_call("backtest", request(), signals))["detail"]
-
-
-@pytest.mark.parametrize(
-    "body", [{"commission_rate": -0.1}, {"initial_cash": 0}, {"stop_loss_rate": 1.0}, {"leverage": 3}]
-)
-def test_a_request_that_cannot_be_is_a_named_problem(body: dict[str, Any], lake: Lake, signals: Manifest) -> None:
-    call = stage_call("backtest", request(), signals)
-    problem = failed(lake, call.model_copy(update={"request": body, "artifact_id": "1" * 64}))
-    assert problem["status"] == 422
-    assert next(iter(body)) in problem["detail"]
 
 
 @pytest.mark.parametrize(

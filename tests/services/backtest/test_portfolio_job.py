@@ -1,7 +1,6 @@
 """Many symbols on one account as the stage runs it: real lake, real signals, every file that it writes."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.errors import InvalidRequest
 from tickloom.http import Report
-from tickloom.lake import Lake, open_lake
+from tickloom.lake import Lake
 
 BARS = {"ADAUSDT": 300, "BTCUSDT": 400, "ETHUSDT": 350}
 RULES = {
@@ -37,11 +36,6 @@ PORTFOLIO: dict[str, Any] = {
 
 def request(**changes: Any) -> BacktestRequest:
     return BacktestRequest.model_validate({"portfolio": PORTFOLIO, "volatility_bars": 20} | changes)
-
-
-@pytest.fixture
-def lake(home: Path) -> Lake:
-    return open_lake()
 
 
 def signals_in(lake: Lake, bars: dict[str, int] = BARS) -> Manifest:

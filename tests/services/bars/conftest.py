@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.bars.runs import imported, write_trades
+from tests.services.bars.specs import made
+from tickloom.contracts.artifact import Manifest
 from tickloom.settings import settings
 
 
@@ -13,3 +16,10 @@ def imports(imports: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TICKLOOM_CPUS", "2")
     settings.cache_clear()
     return imports
+
+
+@pytest.fixture
+def source(imports: Path) -> Manifest:
+    """Ten days of trades of two symbols."""
+    files = write_trades(imports, "AAA", made(1)) | write_trades(imports, "BBB", made(2, days=3))
+    return imported(data_type="trades", files=files)
