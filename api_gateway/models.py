@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.backtest import NO_IMPACT_OF_CONTRACTS, BacktestRequest
+from tickloom.contracts.backtest import IS_A_METRIC, NO_IMPACT_OF_CONTRACTS, BacktestRequest
 from tickloom.contracts.bars import BarsRequest, choice, inverse_fault
 from tickloom.contracts.base import Contract, RunOrArtifactId
 from tickloom.contracts.download import DownloadRequest
 from tickloom.contracts.events import BestTrial, Trials
-from tickloom.contracts.features import FeaturesRequest
+from tickloom.contracts.features import FeaturesRequest, is_feature, not_made
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.contracts.stages import REQUESTS, STAGES
 from tickloom.contracts.viz import VizRequest
 from tickloom.ledger.models import State
+from tickloom.rules.binding import PREVIOUS
+from tickloom.strategy.metrics import Metrics
 
 
 def with_input(stage: str) -> type[Contract]:
@@ -98,8 +100,29 @@ class PipelineRequest(Contract):
     @model_validator(mode="after")
     def _stop_is_of_features_that_are_made(self) -> Self:
         stop = self.backtest.stop_loss if self.backtest is not None else None
-        if stop is not None and self.features is not None and (reason := stop.missing_from(self.features.columns())):
+        if (
+            stop is not None
+            and self.features is not None
+            and (reason := not_made(stop.column, self.features.columns()))
+        ):
             raise ValueError(f"backtest.stop_loss.column: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_read_features_that_are_made(self) -> Self:
+        if self.signals is None or self.features is None:
+            return self
+        made = self.features.columns()
+        for rule, column in self.signals.column_names():
+            if is_feature(column) and (reason := not_made(column.removeprefix(PREVIOUS), made)):
+                raise ValueError(f"signals.{rule}: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_are_no_metrics(self) -> Self:
+        if self.signals is not None and self.backtest is not None:
+            for name in sorted(self.signals.parameters.keys() & Metrics.__annotations__):
+                raise ValueError(f"signals.parameters.{name}: {IS_A_METRIC}")
         return self
 
     @model_validator(mode="after")

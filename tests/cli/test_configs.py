@@ -13,7 +13,6 @@ from services.backtest.job import BacktestJob
 from services.bars.job import BarsJob
 from services.download.job import DownloadJob
 from services.features.job import FeaturesJob
-from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules
 from services.signals.job import SignalsJob
 from services.viz.job import VizJob
@@ -26,6 +25,7 @@ from tickloom.contracts.stages import VERSIONS
 from tickloom.http import Job, Report
 from tickloom.identity import artifact_id
 from tickloom.lake import floats, open_lake
+from tickloom.rules.grid import combinations
 from tickloom.settings import settings
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.signals.domain.binding import PREVIOUS
-from services.signals.domain.tree import (
+from services.signals.kernels import evaluation as ops
+from tickloom.kernel import F64, I64, Bool
+from tickloom.rules.binding import PREVIOUS
+from tickloom.rules.tree import (
     Between,
     Call,
     Chain,
@@ -23,8 +25,6 @@ from services.signals.domain.tree import (
     Not,
     Number,
 )
-from services.signals.kernels import evaluation as ops
-from tickloom.kernel import F64, I64, Bool
 
 ARITHMETIC = {"+": ops.ADD, "-": ops.SUBTRACT, "*": ops.MULTIPLY, "/": ops.DIVIDE, "%": ops.REMAINDER}
 EXTREMES = {"GREATEST": ops.GREATEST, "LEAST": ops.LEAST}
