@@ -1,9 +1,9 @@
-"""A rule bound to one set of parameters, and the columns that it reads."""
+"""What a rule reads: the columns, and the parameters in their names and beside them."""
 
 import re
 from collections.abc import Mapping
 
-from tickloom.rules.tree import Column, Node, Number, Parameter, children, walk, with_children
+from tickloom.rules.tree import Column, Node, Parameter, walk
 
 PREVIOUS = "prev_"
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -31,13 +31,3 @@ def parameters_of(node: Node) -> set[str]:
 def name_of(column: Column, parameters: Mapping[str, int | float]) -> str:
     """Return a column's name with numbers for its parameters. The grammar lets nothing else stand in braces."""
     return column.name.format_map(parameters)
-
-
-def bind(node: Node, parameters: Mapping[str, int | float]) -> Node:
-    """Return the tree with numbers for its parameters."""
-    match node:
-        case Parameter(name, _):
-            return Number(float(parameters[name]))
-        case Column(_, position):
-            return Column(name_of(node, parameters), position)
-    return with_children(node, tuple(bind(child, parameters) for child in children(node)))

@@ -16,7 +16,7 @@ from services.signals.domain.rules import Rules
 from tests.naive import signals as naive
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.errors import BadRequest
-from tickloom.rules.binding import bind, parameters_of
+from tickloom.rules.binding import parameters_of
 from tickloom.rules.errors import UnknownColumn
 from tickloom.rules.grammar import parse
 
@@ -33,11 +33,10 @@ def said(text: str, **parameters: float) -> list[bool | None]:
     columns = {name: np.array(values) for name, values in COLUMNS.items()}
     tree = parse("long_entry", text)
     names = Rules({"long_entry": tree}, False).columns([parameters], list(columns))
-    node = bind(tree, parameters)
     program = Program(names)
-    rows = program.holds(node), program.fails(node)
-    results = program.run(clean_columns(names, columns, 8))
-    holds, fails = (results[row, :8].tolist() for row in rows)
+    row = program.add(tree, parameters)
+    words = program.run(clean_columns(names, columns, 8))[row]
+    holds, fails = np.unpackbits(words.view(np.uint8), axis=1, count=8, bitorder="little").astype(bool).tolist()
     assert not any(map(and_, holds, fails))
     return [True if is_true else False if is_false else None for is_true, is_false in zip(holds, fails, strict=True)]
 
