@@ -43,13 +43,15 @@ def clean_columns(names: Sequence[str], columns: Mapping[str, F64], n_bars: int)
 
     Rows are longer, up to a multiple of 64, by NaN.
     """
-    clean = np.full((len(names), -(-n_bars // ops.WORD) * ops.WORD), np.nan)
+    clean = np.empty((len(names), -(-n_bars // ops.WORD) * ops.WORD))
     for name, row in zip(names, clean, strict=True):
         if name in columns:
             row[:n_bars] = columns[name]
         else:
-            row[1:n_bars] = columns[name.removeprefix(PREVIOUS)][:-1]
-        row[np.isinf(row)] = np.nan
+            row[:1], row[1:n_bars] = np.nan, columns[name.removeprefix(PREVIOUS)][:-1]
+        row[n_bars:] = np.nan
+        if (infinite := np.isinf(row)).any():
+            row[infinite] = np.nan
     return clean
 
 
