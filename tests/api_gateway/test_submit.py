@@ -253,6 +253,22 @@ def test_what_contracts_of_coinm_cannot_give_is_refused_before_anything_runs(gat
     assert rows() == 0
 
 
+@pytest.mark.parametrize(
+    ("bars", "says"),
+    [
+        ({"spec": {"kind": "tick", "threshold": 5}}, "bars.spec.kind: klines become time bars"),
+        ({"spec": {"kind": "time", "interval": "5m"}}, "bars.spec.interval: 5m is not a multiple of the klines' 15m"),
+        ({"specs": {"h": {"kind": "time", "interval": "1h", "microstructure": True}}}, "bars.specs.h.microstructure:"),
+    ],
+)
+def test_bars_that_klines_cannot_become_are_refused_before_anything_runs(gateway, bars, says):
+    klines = {"download": DOWNLOAD | {"data_type": "klines", "interval": "15m"}}
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | klines | {"bars": bars})
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert rows() == 0
+
+
 def test_more_holdings_than_symbols_are_refused_before_anything_runs(gateway):
     backtest = {"portfolio": {"limits": {"min_holdings": 9}}}
     answer = gateway.post("/submit_pipeline", json=PIPELINE | {"backtest": backtest})
