@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.backtest import NO_IMPACT_OF_CONTRACTS, BacktestRequest
-from tickloom.contracts.bars import BarsRequest, choice, inverse_fault
+from tickloom.contracts.backtest import IS_A_METRIC, NO_IMPACT_OF_CONTRACTS, BacktestRequest
+from tickloom.contracts.bars import BarsRequest, choice, inverse_fault, klines_fault
 from tickloom.contracts.base import Contract, RunOrArtifactId
 from tickloom.contracts.download import DownloadRequest
 from tickloom.contracts.events import BestTrial, Trials
-from tickloom.contracts.features import FeaturesRequest
+from tickloom.contracts.features import FeaturesRequest, is_feature, not_made
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.contracts.stages import REQUESTS, STAGES
 from tickloom.contracts.viz import VizRequest
 from tickloom.ledger.models import State
+from tickloom.rules.binding import PREVIOUS
+from tickloom.strategy.metrics import Metrics
 
 
 def with_input(stage: str) -> type[Contract]:
@@ -98,18 +100,39 @@ class PipelineRequest(Contract):
     @model_validator(mode="after")
     def _stop_is_of_features_that_are_made(self) -> Self:
         stop = self.backtest.stop_loss if self.backtest is not None else None
-        if stop is not None and self.features is not None and (reason := stop.missing_from(self.features.columns())):
+        if (
+            stop is not None
+            and self.features is not None
+            and (reason := not_made(stop.column, self.features.columns()))
+        ):
             raise ValueError(f"backtest.stop_loss.column: {reason}")
         return self
 
     @model_validator(mode="after")
-    def _inverse_futures_are_not_weighed_by_notional(self) -> Self:
-        if self.download.market != "coinm":
+    def _rules_read_features_that_are_made(self) -> Self:
+        if self.signals is None or self.features is None:
             return self
+        made = self.features.columns()
+        for rule, column in self.signals.column_names():
+            if is_feature(column) and (reason := not_made(column.removeprefix(PREVIOUS), made)):
+                raise ValueError(f"signals.{rule}: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_are_no_metrics(self) -> Self:
+        if self.signals is not None and self.backtest is not None:
+            for name in sorted(self.signals.parameters.keys() & Metrics.__annotations__):
+                raise ValueError(f"signals.parameters.{name}: {IS_A_METRIC}")
+        return self
+
+    @model_validator(mode="after")
+    def _bars_can_be_made_of_the_download(self) -> Self:
+        klines, is_inverse = self.download.interval, self.download.market == "coinm"
         for name, spec in self.bars.named().items() if self.bars is not None else ():
-            if fault := inverse_fault(spec):
+            fault = klines_fault(spec, klines) if klines is not None else None
+            if fault := fault or (inverse_fault(spec) if is_inverse else None):
                 raise ValueError(f"{f'bars.specs.{name}' if name else 'bars.spec'}.{fault[0]}: {fault[1]}")
-        if self.backtest is not None and self.backtest.impact is not None:
+        if is_inverse and self.backtest is not None and self.backtest.impact is not None:
             raise ValueError(f"backtest.impact: {NO_IMPACT_OF_CONTRACTS}")
         return self
 

@@ -27,9 +27,9 @@ from services.backtest.domain.latency import masks_of
 from services.backtest.kernels.types import Signal
 from services.features.kernels.ema import ema
 from services.features.kernels.rolling import sma
-from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules
 from tickloom.contracts.signals import SignalsRequest
+from tickloom.rules.grid import combinations
 
 HERE = Path(__file__).resolve().parent
 KLINES = Path("klines") / "binance_spot" / "BTC_USDT-15m-2023.feather"

@@ -39,6 +39,6 @@ def read(files: Sequence[Path]) -> PipelineRequest:
         return PipelineRequest.model_validate_json(json.dumps(body, allow_nan=False))
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidRequest(".".join(map(str, first["loc"])), first["msg"]) from None
+        raise InvalidRequest(".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")) from None
     except (TypeError, ValueError) as error:
         raise InvalidRequest("file", f"it holds what no pipeline can: {error}") from None

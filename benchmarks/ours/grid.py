@@ -12,11 +12,11 @@ from services.backtest.domain.prices import checked_prices
 from services.backtest.kernels.engine import run_full, run_summary
 from services.backtest.kernels.types import Signal
 from services.features.domain.catalogue import compute
-from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules as SignalRules
 from tickloom.contracts.backtest import BacktestRequest
 from tickloom.contracts.features import FeaturesRequest
 from tickloom.contracts.signals import SignalsRequest
+from tickloom.rules.grid import combinations
 
 __all__ = ["versions"]
 

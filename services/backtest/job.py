@@ -24,10 +24,10 @@ from services.backtest.remote import (
     run_luck,
 )
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
-from tickloom.contracts.backtest import NO_IMPACT_OF_CONTRACTS, VERSION, BacktestRequest
+from tickloom.contracts.backtest import IS_A_METRIC, NO_IMPACT_OF_CONTRACTS, VERSION, BacktestRequest
 from tickloom.contracts.calls import request_of
 from tickloom.contracts.events import StageCall
-from tickloom.contracts.features import FeaturesRequest
+from tickloom.contracts.features import FeaturesRequest, not_made
 from tickloom.contracts.portfolio import PORTFOLIO, Portfolio
 from tickloom.errors import InvalidRequest, MissingPartition, StageCancelled
 from tickloom.fanout import Task, map_unordered
@@ -311,14 +311,14 @@ def on_one_account(batches: Sequence[Batch], portfolio: Portfolio) -> list[Accou
 def _check_names(combos: pa.Table) -> None:
     """Raise InvalidRequest when a parameter is called like a metric: the table of trials has a column of each."""
     for name in sorted({"symbol", *Metrics.__annotations__} & set(combos.column_names)):
-        raise InvalidRequest(f"parameters.{name}", "is the name of a metric: call the parameter something else")
+        raise InvalidRequest(f"parameters.{name}", IS_A_METRIC)
 
 
 def _check_stop(request: BacktestRequest, features: Manifest) -> None:
     """Raise InvalidRequest when the stop is to be read from a column that the features do not have."""
     if request.stop_loss is not None:
         made = FeaturesRequest.model_validate_json(json.dumps(features.request)).columns()
-        if reason := request.stop_loss.missing_from(made):
+        if reason := not_made(request.stop_loss.column, made):
             raise InvalidRequest("stop_loss.column", reason)
 
 

@@ -19,7 +19,7 @@ from services.bars.domain.summary import NotContinued, amount, symbol_facts
 from services.bars.domain.target import thresholds_of
 from services.bars.remote import STAGE, Before, Step, Work, field_of, fold, found, survey
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
-from tickloom.contracts.bars import VERSION, BarSpec, BarsRequest, TimeBars, inverse_fault
+from tickloom.contracts.bars import VERSION, BarsRequest, inverse_fault, klines_fault
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.contracts.events import StageCall
 from tickloom.errors import InvalidRequest
@@ -75,9 +75,8 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
     rules = {}
     for name, spec in request.named().items():
         field = field_of(name)
-        if step:
-            _check_klines(field, spec, step, source.facts["interval"])
-        if inverse and (fault := inverse_fault(spec)):
+        fault = klines_fault(spec, source.facts["interval"]) if step else None
+        if fault := fault or (inverse_fault(spec) if inverse else None):
             raise InvalidRequest(f"{field}.{fault[0]}", fault[1])
         rules[name] = rule_of(spec, scales["price_scale"], scales["quantity_scale"])
     targets = {name: rule.target for name, rule in rules.items() if rule.target is not None}
@@ -111,16 +110,6 @@ def _known_until(source: Manifest, symbol: str) -> int | None:
 
 def _is_file(source: Manifest) -> bool:
     return bool(source.request.get("venue") == "file")
-
-
-def _check_klines(field: str, spec: BarSpec, step: int, interval: str) -> None:
-    if not isinstance(spec, TimeBars):
-        raise InvalidRequest(f"{field}.kind", f"klines become time bars; {spec.kind} bars are made of trades")
-    if spec.microstructure:
-        reason = "klines do not hold the trades that microstructure is measured on: make these bars of trades"
-        raise InvalidRequest(f"{field}.microstructure", reason)
-    if INTERVAL_US[spec.interval] % step:
-        raise InvalidRequest(f"{field}.interval", f"{spec.interval} is not a multiple of the klines' {interval}")
 
 
 def _batches(entries: Iterable[FileEntry]) -> list[Days]:

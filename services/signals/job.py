@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from services.signals.domain.decisions import Decisions
-from services.signals.domain.grid import Combination, combinations
 from services.signals.domain.rules import Rules
 from services.signals.remote import STAGE, make_batch, numeric_columns
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
@@ -18,6 +17,8 @@ from tickloom.fanout import Task, map_unordered
 from tickloom.http import Report
 from tickloom.identity import digest
 from tickloom.lake import Lake, open_lake
+from tickloom.rules.binding import Combination
+from tickloom.rules.grid import combinations
 
 BATCH = 32
 """Parameter sets in a file. It is part of what the artifact looks like, so it never depends on the machine."""
@@ -34,9 +35,9 @@ class SignalsJob:
     def run(self, call: StageCall, report: Report) -> Manifest:
         """Make the artifact and return its manifest. The same call twice is one computation and one answer.
 
-        Raises, before any work is handed out, what is wrong with a rule: RuleNotAllowed, RuleTooLarge, UnknownColumn,
-        UnknownParameter; or with a strategy: StrategyNotAllowed, UnknownStrategy, StrategyChanged, StrategyFailed; and
-        InvalidRequest, UnknownArtifact, MissingPartition, CorruptFile.
+        Raises, before any work is handed out, UnknownColumn for one that the features lack; what is wrong with a
+        strategy: StrategyNotAllowed, UnknownStrategy, StrategyChanged, StrategyFailed; and InvalidRequest, for a rule
+        that is none too, UnknownArtifact, MissingPartition, CorruptFile.
         """
         lake = self._lake or open_lake()
         request = request_of(call, STAGE, SignalsRequest, "signals are made from one features artifact")

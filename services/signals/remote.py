@@ -7,9 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.signals.domain.binding import PREVIOUS
 from services.signals.domain.decisions import Decisions
-from services.signals.domain.grid import Combination
 from services.signals.domain.rules import Rules
 from services.signals.kernels.masks import Changes
 from tickloom.contracts.artifact import FileEntry, Part
@@ -17,6 +15,7 @@ from tickloom.contracts.signals import LONG_ENTRY, SHORT_ENTRY
 from tickloom.errors import CorruptFile
 from tickloom.kernel import F64, I64
 from tickloom.lake import Lake, floats
+from tickloom.rules.binding import PREVIOUS, Combination
 
 STAGE = "signals"
 Deciders = Rules | Decisions

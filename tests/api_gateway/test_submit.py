@@ -134,9 +134,22 @@ BAD = {
     "unknown feature": ("features", {"features": [{"name": "crystal_ball", "timeperiod": 5}]}, "name"),
     "a billion combinations": (
         "signals",
-        {"long_entry": "a", "parameters": {name: list(range(1000)) for name in "abc"}},
+        {"long_entry": "{a} > {b} + {c}", "parameters": {name: list(range(1000)) for name in "abc"}},
         "1,000,000,000 combinations",
     ),
+    "an aggregate": ("signals", {"long_entry": "close > AVG(close)"}, "long_entry: character 9: AVG is over all bars"),
+    "half a rule": (
+        "signals",
+        {"short_entry": "close >"},
+        "short_entry: character 8: a column or a number",
+    ),
+    "a function we lack": ("signals", {"long_entry": "SQRT(close) > 1"}, "there are ABS, GREATEST, LEAST"),
+    "a deep rule": ("signals", {"long_entry": "NOT " * 33 + "a > 1"}, "long_entry: it is nested more than 32 deep"),
+    "no such parameter": ("signals", {"long_entry": "sma_{n} > 1"}, "parameters: long_entry: {n} has no values"),
+    "a parameter without use": ("signals", {"long_entry": "a > 1", "parameters": {"n": [1]}}, "no rule uses {n}"),
+    "half a column": ("signals", {"long_entry": "sma_{n} > 1", "parameters": {"n": [1.5]}}, "a whole number, not 1.5"),
+    "a value twice": ("signals", {"strategy": "x", "parameters": {"n": [3, 4, 3.0]}}, "3 is given twice for n"),
+    "a name that is taken": ("signals", {"long_entry": "a > {combo}", "parameters": {"combo": [1]}}, "another name"),
     "no entry": ("signals", {"long_exit": "close > 1"}, "long_entry or short_entry"),
     "negative fee": ("backtest", {"commission_rate": -0.001}, "commission_rate"),
     "fee of all": ("backtest", {"commission_rate": 1}, "commission_rate"),
@@ -237,6 +250,22 @@ def test_what_contracts_of_coinm_cannot_give_is_refused_before_anything_runs(gat
     assert answer.status_code == 422
     assert named in answer.json()["detail"]
     assert "COIN-M" in answer.json()["detail"]
+    assert rows() == 0
+
+
+@pytest.mark.parametrize(
+    ("bars", "says"),
+    [
+        ({"spec": {"kind": "tick", "threshold": 5}}, "bars.spec.kind: klines become time bars"),
+        ({"spec": {"kind": "time", "interval": "5m"}}, "bars.spec.interval: 5m is not a multiple of the klines' 15m"),
+        ({"specs": {"h": {"kind": "time", "interval": "1h", "microstructure": True}}}, "bars.specs.h.microstructure:"),
+    ],
+)
+def test_bars_that_klines_cannot_become_are_refused_before_anything_runs(gateway, bars, says):
+    klines = {"download": DOWNLOAD | {"data_type": "klines", "interval": "15m"}}
+    answer = gateway.post("/submit_pipeline", json=PIPELINE | klines | {"bars": bars})
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
     assert rows() == 0
 
 
@@ -389,7 +418,9 @@ def pinned(gateway, body: dict) -> tuple[str, dict]:
 
 
 def test_a_report_is_told_how_many_trials_other_searches_have_run_on_its_data(gateway):
-    other = PIPELINE | {"signals": SIGNALS | {"parameters": {"fast": [5, 6, 7], "slow": [20, 30]}}}
+    grid = {"fast": [5, 6, 7], "slow": [20, 30]}
+    features = {"features": [{"name": "sma", "timeperiod": grid["fast"] + grid["slow"]}]}
+    other = PIPELINE | {"features": features, "signals": SIGNALS | {"parameters": grid}}
     first, alone = pinned(gateway, PIPELINE)
     assert alone == {}
     assert pinned(gateway, PIPELINE) == (first, {})  # its own trial is not an earlier one: a repeat is the same run

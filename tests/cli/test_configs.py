@@ -13,7 +13,6 @@ from services.backtest.job import BacktestJob
 from services.bars.job import BarsJob
 from services.download.job import DownloadJob
 from services.features.job import FeaturesJob
-from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules
 from services.signals.job import SignalsJob
 from services.viz.job import VizJob
@@ -23,9 +22,11 @@ from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.download import DownloadRequest
 from tickloom.contracts.events import StageCall
 from tickloom.contracts.stages import VERSIONS
+from tickloom.errors import InvalidRequest
 from tickloom.http import Job, Report
 from tickloom.identity import artifact_id
 from tickloom.lake import floats, open_lake
+from tickloom.rules.grid import combinations
 from tickloom.settings import settings
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -69,7 +70,14 @@ def test_the_grids_of_the_strategies_have_64_combinations(name: str) -> None:
     assert signals.n_combinations() == 64
 
 
-@pytest.mark.parametrize("source", SOURCES, **named)
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.stem.endswith("-daily")], **named)
+@pytest.mark.parametrize("name", ON_FILES)
+def test_days_cannot_become_the_shorter_bars_of_a_strategy(name: str, source: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"bars\.spec\.interval: .* is not a multiple of the klines' 1d"):
+        pipelines.read([REPOSITORY / "configs" / f"{name}.yaml", source])
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.stem.endswith("-15m")], **named)
 @pytest.mark.parametrize("name", ON_FILES)
 def test_a_strategy_runs_on_another_source_as_well(name: str, source: Path) -> None:
     whole, own = pipelines.read([REPOSITORY / "configs" / f"{name}.yaml", source]), config(name)

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from api_gateway.app import create_gateway
 from cli.main import main
 from cli.probes import free_port
 from tests.cli.gateway import ARTIFACTS, TASK, FakeGateway, as_json, serving, status
 from tests.conftest import REPOSITORY
+from tests.tickloom.serving import served
 from tickloom.contracts.artifact import Part
 from tickloom.lake import Lake
 from tickloom.settings import settings
@@ -147,6 +149,30 @@ def test_a_dry_run_tells_what_it_would_take_and_submits_nothing(
     assert [path.partition("?")[2] for _, path, _, _ in gateway.submissions()] == ["dry_run=true"]
     answer = tickloom(gateway.url, tmp_path, *words, "--dry-run", "--json")
     assert as_json(answer.stdout)["dry_run"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (("run", "{file}", "--dry-run"), "signals.long_exit"),
+        (("run", "{file}"), "signals.long_exit"),
+        (("run", "configs/demo.yaml", "{file}"), "signals.long_exit"),
+        (("probe", "configs/demo.yaml", "{file}"), "signals.long_exit"),
+        (("submit", "signals", "{signals}", "--input", TASK, "--dry-run"), "long_exit"),
+        (("submit", "signals", "{signals}", "--input", TASK), "long_exit"),
+    ],
+)
+def test_a_rule_outside_the_grammar_is_refused_before_anything_runs(
+    words: tuple[str, ...], field: str, tmp_path: Path
+) -> None:
+    signals = '{"long_entry": "close > 1", "long_exit": "close < AVG(close)"}'
+    file = tmp_path / "chain.yaml"
+    file.write_text((REPOSITORY / "configs" / "demo.yaml").read_text().partition("signals:")[0] + f"signals: {signals}")
+    with served(create_gateway()) as url:
+        answer = tickloom(url, tmp_path, *(w.format(file=file, signals=signals) for w in words))
+    assert answer.returncode == 2, answer.stderr
+    assert f"{field}: character 9: AVG is over all bars at once" in answer.stderr
+    assert "docs/signals.md lists what a rule may use" in answer.stderr
 
 
 def test_a_run_that_is_not_followed_answers_at_once(gateway: FakeGateway, tmp_path: Path) -> None:

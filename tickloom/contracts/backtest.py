@@ -1,7 +1,5 @@
 """What the backtest stage is asked for: money, costs, risk, and what counts as best."""
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -98,16 +96,8 @@ class FeatureStop(Contract):
     column: ColumnName = Field(description="column of the features, quote per base: atr_20", examples=["atr_20"])
     multiple: float = Field(1.0, gt=0, le=1000, description="the distance from the entry fill, in values of the column")
 
-    def missing_from(self, columns: Sequence[str]) -> str:
-        """Return what is wrong when the features make `columns`, nothing if the stop's is among them."""
-        if self.column in columns:
-            return ""
-        close = get_close_matches(self.column, columns, n=3)
-        return f"the features do not make {self.column}; " + (
-            f"did you mean {' or '.join(close)}?" if close else f"they make {', '.join(columns[:20])}"
-        )
 
-
+IS_A_METRIC = "is the name of a metric: call the parameter something else"
 NO_IMPACT_OF_CONTRACTS = "volumes of COIN-M are numbers of contracts, so what share of them a fill takes is not known"
 
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.base import Contract, Exact
-from tickloom.contracts.download import Interval
+from tickloom.contracts.download import INTERVAL_US, Interval
 
 VERSION = 2
 
@@ -234,6 +234,18 @@ def inverse_fault(spec: BarSpec) -> tuple[str, str] | None:
     if wrong := sorted(BY_NOTIONAL.intersection(spec.microstructure)):
         reason = "these weigh by notional, and quantities of COIN-M are contracts, whose value the files do not say"
         return "microstructure", f"{', '.join(wrong)}: {reason}"
+    return None
+
+
+def klines_fault(spec: BarSpec, interval: str) -> tuple[str, str] | None:
+    """Return (field of the spec, reason) where bars cannot be made of klines of an interval."""
+    if not isinstance(spec, TimeBars):
+        return "kind", f"klines become time bars; {spec.kind} bars are made of trades"
+    if spec.microstructure:
+        reason = "klines do not hold the trades that microstructure is measured on: make these bars of trades"
+        return "microstructure", reason
+    if INTERVAL_US[spec.interval] % INTERVAL_US[interval]:
+        return "interval", f"{spec.interval} is not a multiple of the klines' {interval}"
     return None
 
 

@@ -3,7 +3,10 @@
 Each feature makes one or more columns named after it and its period: `sma` with timeperiod 20 makes `sma_20`.
 """
 
+import re
 from collections import Counter
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -107,6 +110,21 @@ class VolumeZscore(Periods):
 FeatureSpec = Annotated[
     Sma | Ema | Rsi | Atr | Bbands | Donchian | LogReturn | Volatility | Mom | VolumeZscore, Field(discriminator="name")
 ]
+
+
+def is_feature(column: str) -> bool:
+    """Return whether only a feature can have this name: those end in a period, no column of bars ends in a number."""
+    return re.search(r"_[0-9]+$", column) is not None
+
+
+def not_made(column: str, made: Sequence[str]) -> str:
+    """Return what is wrong where the features make the columns `made`; nothing if the column is one of them."""
+    if column in made:
+        return ""
+    close = get_close_matches(column, made, n=3)
+    return f"the features do not make {column}; " + (
+        f"did you mean {' or '.join(close)}?" if close else f"they make {', '.join(made[:20])}"
+    )
 
 
 class FeaturesRequest(Contract):

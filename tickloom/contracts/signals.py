@@ -1,11 +1,16 @@
 """What the signals stage is asked for: when to enter and leave, and the grid of parameters to try."""
 
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from tickloom.contracts.base import AsTuple, Contract, Sha256
+from tickloom.rules.errors import RuleNotAllowed, RuleTooLarge
+from tickloom.rules.grammar import MAX_LENGTH, parse
+from tickloom.rules.grid import Values, check_parameters, check_values, column_names
+from tickloom.rules.tree import Node
 
 VERSION = 1
 MAX_COMBINATIONS = 10_000
@@ -13,7 +18,8 @@ MAX_COMBINATIONS = 10_000
 # Bits of a signal mask: what is known at the close of a bar, to be acted on at the next bar's open.
 LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT = 1, 2, 4, 8
 
-Rule = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+RULES = ("long_entry", "long_exit", "short_entry", "short_exit")
+Rule = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LENGTH)]
 Number = int | Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -41,6 +47,10 @@ def _is_none(value: Any) -> bool:
     return value is None
 
 
+def _trees(fields: Mapping[str, Any]) -> dict[str, Node]:
+    return {rule: parse(rule, fields[rule]) for rule in RULES if fields[rule] is not None}
+
+
 class SignalsRequest(Contract):
     """Turn features into entries and exits by SQL expressions over the feature columns.
 
@@ -61,16 +71,37 @@ class SignalsRequest(Contract):
     parameters: dict[
         Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")],
         Annotated[tuple[Number, ...], AsTuple, Field(min_length=1, max_length=MAX_COMBINATIONS)],
-    ] = Field(default_factory=dict, max_length=16, examples=[{"fast": [5, 10], "slow": [20, 50]}])
+    ] = Field(
+        default_factory=dict, max_length=16, validate_default=True, examples=[{"fast": [5, 10], "slow": [20, 50]}]
+    )
     trigger: Literal["rising_edge", "level"] = Field(
         "rising_edge",
         description="rising_edge: an entry fires on the bar where its rule turns true; level: on every bar where it is",
     )
 
+    @field_validator(*RULES)
+    @classmethod
+    def _is_in_the_language(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None:
+            try:
+                parse(str(info.field_name), text)
+            except (RuleNotAllowed, RuleTooLarge) as error:
+                raise ValueError(f"{error.fault} ({error.next_step})") from None
+        return text
+
+    @field_validator("parameters")
+    @classmethod
+    def _are_those_of_the_rules(cls, parameters: Values, info: ValidationInfo) -> Values:
+        check_values(parameters)
+        is_read = all(name in info.data for name in (*RULES, "strategy"))  # else that is what is wrong
+        if is_read and info.data["strategy"] is None:
+            check_parameters(_trees(info.data), parameters)
+        return parameters
+
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        rules = (self.long_entry, self.long_exit, self.short_entry, self.short_exit)
-        if self.strategy is not None and (any(rule is not None for rule in rules) or self.trigger != "rising_edge"):
+        is_ruled = any(getattr(self, rule) is not None for rule in RULES)
+        if self.strategy is not None and (is_ruled or self.trigger != "rising_edge"):
             raise ValueError("strategy: decides in place of rules: leave out long_entry to short_exit, and trigger")
         if self.strategy is None and self.long_entry is None and self.short_entry is None:
             raise ValueError("long_entry or short_entry is needed: without either nothing is ever bought or sold")
@@ -80,6 +111,16 @@ class SignalsRequest(Contract):
                 "are allowed: thin it out or split it"
             )
         return self
+
+    def trees(self) -> dict[str, Node]:
+        """Return the rules that were given, by name, as trees."""
+        return _trees(vars(self))
+
+    def column_names(self) -> Iterator[tuple[str, str]]:
+        """Yield each rule with the name of each column that it reads somewhere in the grid."""
+        for rule, tree in self.trees().items():
+            for name in column_names(tree, self.parameters):
+                yield rule, name
 
     def n_combinations(self) -> int:
         """Return the number of parameter sets in the grid, 1 without parameters."""

@@ -30,19 +30,20 @@ def _sums(x: F64, last: int, timeperiod: int) -> tuple[float, float]:
 
 
 @kernel
-def moments(x: F64, timeperiod: int) -> tuple[F64, F64]:
+def moments(x: F64, timeperiod: int, with_deviation: bool = True) -> tuple[F64, F64]:
     """Return mean and population standard deviation of the `timeperiod` values that end at each bar.
 
-    x           (n_bars,)  any unit
-    timeperiod  bars, >= 1
-    returns     two of (n_bars,), in the unit of x; the first timeperiod - 1 are NaN
+    x               (n_bars,)  any unit
+    timeperiod      bars, >= 1
+    with_deviation  without it the deviation is empty, and nothing is spent on it
+    returns         two of (n_bars,), in the unit of x; the first timeperiod - 1 are NaN
 
     Source: TA-Lib, TA_SMA and TA_STDDEV with nbdev 1; we sum about a value of the window, TA-Lib about 0, which
     loses the digits that price and its deviation do not share. O(n_bars). Raises ValueError if timeperiod < 1.
     """
     if timeperiod < 1:
         raise ValueError("timeperiod must be at least 1")
-    mean, deviation = np.full(x.size, np.nan), np.full(x.size, np.nan)
+    mean, deviation = np.full(x.size, np.nan), np.full(x.size if with_deviation else 0, np.nan)
     share, hole, age = 1.0 / timeperiod, -1, REANCHOR_EVERY  # the last bar that is no number; bars since the anchor
     centre, total, squares, peak = 0.0, 0.0, 0.0, 0.0
     for i in range(x.size):
@@ -53,15 +54,19 @@ def moments(x: F64, timeperiod: int) -> tuple[F64, F64]:
             peak, age = max(peak, squares), age + 1
             spread = squares - total * total * share
             if spread >= LOST * peak:  # false also when one of them is NaN
-                mean[i], deviation[i] = centre + total * share, spread * share
+                mean[i] = centre + total * share
+                if with_deviation:
+                    deviation[i] = spread * share
                 continue
         if not math.isfinite(x[i]):
             hole, age = i, REANCHOR_EVERY
         elif i - hole >= timeperiod:
             total, squares = _sums(x, i, timeperiod)
             centre, peak, age = x[i], squares, 0
-            mean[i], deviation[i] = centre + total * share, max(squares - total * total * share, 0.0) * share
-    for i in range(x.size):
+            mean[i] = centre + total * share
+            if with_deviation:
+                deviation[i] = max(squares - total * total * share, 0.0) * share
+    for i in range(deviation.size):
         deviation[i] = math.sqrt(deviation[i])
     return mean, deviation
 
@@ -75,5 +80,5 @@ def sma(x: F64, timeperiod: int) -> F64:
 
     Source: TA-Lib, TA_SMA. O(n_bars). Raises ValueError if timeperiod < 1.
     """
-    mean: F64 = moments(x, timeperiod)[0]
+    mean: F64 = moments(x, timeperiod, False)[0]
     return mean

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from services.signals.domain.grid import Combination, check_values, combinations
 from services.signals.kernels.masks import Changes, mask_changes
 from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT, InstalledStrategy, SignalsRequest
 from tickloom.errors import BadRequest, InvalidRequest
 from tickloom.kernel import F64
+from tickloom.rules.binding import Combination
+from tickloom.rules.grid import combinations
 from tickloom.strategy.compiled import CompiledStrategy
 from tickloom.strategy.loop import Market
 from tickloom.strategy.registry import load
@@ -45,7 +46,6 @@ class Decisions:
         if strategy.source is None:
             raise InvalidRequest("strategy.source", "is needed: the gateway fills it in when it accepts a request")
         decisions, grid = cls(strategy), combinations(request.parameters)
-        check_values(request.parameters)
         loaded = decisions._loaded()
         for combination in grid:
             loaded.of(dict(combination))

@@ -1,6 +1,7 @@
 """Rules of many parameter sets as one program: what they share is calculated once.
 
-SQL's three values, in two bits: a truth holds, or it fails, or it does neither and is unknown. A comparison is unknown
+SQL's three values, in two bits: a truth holds, or it fails, or it does neither and is unknown. So `a <= b` is
+`NOT b < a`, with missing numbers too. A comparison is unknown
 where a side is missing; a division by zero is missing, and so is what overflowed by the time that it is compared.
 """
 
@@ -9,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.signals.domain.binding import PREVIOUS
-from services.signals.domain.tree import (
+from services.signals.kernels import evaluation as ops
+from tickloom.kernel import F64, I64, U64
+from tickloom.rules.binding import PREVIOUS, Combination, name_of
+from tickloom.rules.tree import (
     Between,
     Call,
     Chain,
@@ -22,24 +25,33 @@ from services.signals.domain.tree import (
     Node,
     Not,
     Number,
+    Parameter,
 )
-from services.signals.kernels import evaluation as ops
-from tickloom.kernel import F64, I64, Bool
 
 ARITHMETIC = {"+": ops.ADD, "-": ops.SUBTRACT, "*": ops.MULTIPLY, "/": ops.DIVIDE, "%": ops.REMAINDER}
 EXTREMES = {"GREATEST": ops.GREATEST, "LEAST": ops.LEAST}
-OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "="}
+JOINS = {"AND": ops.AND, "OR": ops.OR}
+COMPARISONS = {
+    "<": (ops.LESS, False, False), "<=": (ops.LESS, True, True), ">": (ops.LESS, True, False),
+    ">=": (ops.LESS, False, True), "=": (ops.EQUAL, False, False), "<>": (ops.EQUAL, False, True),
+}  # fmt: skip
+"""Comparison -> operation, whether it is of the sides exchanged, and whether it is turned round."""
 
 
 def clean_columns(names: Sequence[str], columns: Mapping[str, F64], n_bars: int) -> F64:
-    """Return the named columns, (n_names, n_bars), with NaN for infinity; `prev_<column>` is a bar earlier."""
-    clean = np.empty((len(names), n_bars))
+    """Return the named columns, (n_names, n_bars), with NaN for infinity; `prev_<column>` is a bar earlier.
+
+    Rows are longer, up to a multiple of 64, by NaN.
+    """
+    clean = np.empty((len(names), -(-n_bars // ops.WORD) * ops.WORD))
     for name, row in zip(names, clean, strict=True):
         if name in columns:
-            row[:] = columns[name]
+            row[:n_bars] = columns[name]
         else:
-            row[:1], row[1:] = np.nan, columns[name.removeprefix(PREVIOUS)][:-1]
-    clean[np.isinf(clean)] = np.nan
+            row[:1], row[1:n_bars] = np.nan, columns[name.removeprefix(PREVIOUS)][:-1]
+        row[n_bars:] = np.nan
+        if (infinite := np.isinf(row)).any():
+            row[infinite] = np.nan
     return clean
 
 
@@ -52,7 +64,7 @@ class _Operation(NamedTuple):
 
 
 class Program:
-    """A program under construction: rules go in by `holds` and `fails`, `run` says of each what it is at every bar."""
+    """A program under construction: rules go in by `add`, `run` says of each what it is at every bar."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = {name: k for k, name in enumerate(columns)}
@@ -60,95 +72,83 @@ class Program:
         self._values: dict[_Operation, int] = {}
         self._results: dict[int, int] = {}
 
-    def holds(self, rule: Node) -> int:
-        """Add a bound rule; return the row of the result that says where it is true."""
-        return self._result(self._truth(rule, True))
-
-    def fails(self, rule: Node) -> int:
-        """Add a bound rule; return the row of the result that says where it is false."""
-        return self._result(self._truth(rule, False))
-
-    def _result(self, truth: int) -> int:
-        return self._results.setdefault(truth, len(self._results))
+    def add(self, rule: Node, parameters: Combination) -> int:
+        """Add a rule with numbers for its parameters; return its row of the results."""
+        return self._results.setdefault(self._truth(rule, parameters), len(self._results))
 
     def _value(self, op: int, a: int, b: int) -> int:
         return self._values.setdefault(_Operation(op, a, b), len(self._columns) + len(self._values))
 
-    def _number(self, node: Node) -> int:
+    def _one(self, op: int, value: int) -> int:
+        return self._value(op, value, value)
+
+    def _constant(self, number: float) -> int:
+        return self._constants.setdefault(number, -1 - len(self._constants))
+
+    def _number(self, node: Node, parameters: Combination) -> int:
         match node:
             case Number(value):
-                return self._constants.setdefault(value, -1 - len(self._constants))
-            case Column(name, _):
-                return self._columns[name]
+                return self._constant(value)
+            case Parameter(name, _):
+                return self._constant(float(parameters[name]))
+            case Column():
+                return self._columns[name_of(node, parameters)]
             case Chain(first, rest):
-                number = self._number(first)
+                number = self._number(first, parameters)
                 for operator, operand in rest:
-                    number = self._value(ARITHMETIC[operator], number, self._number(operand))
+                    number = self._value(ARITHMETIC[operator], number, self._number(operand, parameters))
                 return number
             case Negative(of):
-                return self._one(ops.NEGATE, self._number(of))
+                return self._one(ops.NEGATE, self._number(of, parameters))
             case Call("ABS", (of,)):
-                return self._one(ops.ABSOLUTE, self._number(of))
+                return self._one(ops.ABSOLUTE, self._number(of, parameters))
             case Call(function, (first, *others)):
-                number = self._number(first)
+                number = self._number(first, parameters)
                 for other in others:
-                    number = self._value(EXTREMES[function], number, self._number(other))
+                    number = self._value(EXTREMES[function], number, self._number(other, parameters))
                 return number
-        raise AssertionError(f"{node} is no number that is bound")
+        raise AssertionError(f"{node} is no number")
 
-    def _one(self, op: int, number: int) -> int:
-        return self._value(op, number, number)
-
-    def _comparable(self, node: Node) -> int:
+    def _comparable(self, node: Node, parameters: Combination) -> int:
         """Return a number, missing where it is infinite; columns and constants never are."""
-        number = self._number(node)
-        return number if isinstance(node, Number | Column) else self._one(ops.FINITE, number)
+        number = self._number(node, parameters)
+        return number if isinstance(node, Number | Parameter | Column) else self._one(ops.FINITE, number)
 
-    def _truth(self, node: Node, wanted: bool) -> int:
-        """Return where a rule is true, or where it is false."""
+    def _truth(self, node: Node, parameters: Combination) -> int:
         match node:
             case Compare(operator, left, right):
-                a, b = self._comparable(left), self._comparable(right)
-                return self._comparison(operator if wanted else OPPOSITE[operator], a, b)
-            case Between(of, low, high, negated):
-                inside = Logic("AND", (Compare(">=", of, low), Compare("<=", of, high)))
-                return self._truth(inside, wanted is not negated)
-            case IsNull(column, negated):
-                return self._one(ops.IS_MISSING if wanted is not negated else ops.IS_KNOWN, self._number(column))
+                op, is_exchanged, is_negated = COMPARISONS[operator]
+                a, b = self._comparable(left, parameters), self._comparable(right, parameters)
+                truth = self._value(op, b, a) if is_exchanged else self._value(op, a, b)
+                return self._one(ops.NOT, truth) if is_negated else truth
+            case Between(of, low, high, is_negated):
+                truth = self._truth(Logic("AND", (Compare(">=", of, low), Compare("<=", of, high))), parameters)
+                return self._one(ops.NOT, truth) if is_negated else truth
+            case IsNull(column, is_negated):
+                truth = self._one(ops.IS_MISSING, self._number(column, parameters))
+                return self._one(ops.NOT, truth) if is_negated else truth
             case Not(of):
-                return self._truth(of, not wanted)
+                return self._one(ops.NOT, self._truth(of, parameters))
             case Logic(operator, (first, *others)):
-                join = ops.AND if (operator == "AND") is wanted else ops.OR
-                truth = self._truth(first, wanted)
+                truth = self._truth(first, parameters)
                 for other in others:
-                    truth = self._value(join, truth, self._truth(other, wanted))
+                    truth = self._value(JOINS[operator], truth, self._truth(other, parameters))
                 return truth
         raise AssertionError(f"{node} is no truth")
 
-    def _comparison(self, operator: str, a: int, b: int) -> int:
-        match operator:
-            case "<":
-                return self._value(ops.LESS, a, b)
-            case "<=":
-                return self._value(ops.AT_MOST, a, b)
-            case ">":
-                return self._value(ops.LESS, b, a)
-            case ">=":
-                return self._value(ops.AT_MOST, b, a)
-            case "=":
-                return self._value(ops.EQUAL, a, b)
-        return self._value(ops.UNEQUAL, a, b)
+    def run(self, columns: F64) -> U64:
+        """Return where each rule holds and where it fails, (n_results, 2, n_words).
 
-    def run(self, columns: F64) -> Bool:
-        """Return what was asked for, (n_results, n_bars) or wider by less than eight bars that say no.
+        A word has a bit for each of 64 bars, the first is the lowest.
 
-        columns  (n_columns, n_bars)  in the order given; NaN where a value is missing, no infinity
+        columns  (n_columns, n_bars)  in the order given, as `clean_columns` returns them
         """
         code, n_numbers, n_truths = self._assembled()
         numbers = np.empty((n_numbers, ops.BLOCK))
         numbers[: len(self._constants)] = np.array([*self._constants])[:, None]
-        results = np.zeros((len(self._results), -(-columns.shape[1] // 8) * 8), np.bool_)
-        ops.evaluate(code, columns, numbers, np.empty((n_truths, ops.BLOCK), np.bool_), results)
+        truths = np.empty((n_truths, 2, ops.BLOCK // ops.WORD), np.uint64)
+        results = np.empty((len(self._results), 2, columns.shape[1] // ops.WORD), np.uint64)
+        ops.evaluate(code, columns, numbers, truths, results)
         return results
 
     def _assembled(self) -> tuple[I64, int, int]:

@@ -1,20 +1,17 @@
 """A request's rules, parsed once and bound to every set of parameters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.signals.domain.binding import bind, check_columns, columns_of
-from services.signals.domain.grammar import parse
-from services.signals.domain.grid import Combination, check_parameters
 from services.signals.domain.program import Program, clean_columns
-from services.signals.domain.tree import Node
-from services.signals.kernels.masks import Changes, Truths, signal_changes
-from tickloom.contracts.signals import SignalsRequest
+from services.signals.kernels.masks import Changes, signal_changes
+from tickloom.contracts.signals import RULES, SignalsRequest
 from tickloom.kernel import F64
-
-RULES = ("long_entry", "long_exit", "short_entry", "short_exit")
+from tickloom.rules.binding import PREVIOUS, Combination, columns_of, name_of
+from tickloom.rules.errors import UnknownColumn
+from tickloom.rules.tree import Node
 
 
 @dataclass(frozen=True)
@@ -26,48 +23,32 @@ class Rules:
 
     @classmethod
     def of(cls, request: SignalsRequest) -> "Rules":
-        """Parse a request's rules. Raises RuleNotAllowed, RuleTooLarge, UnknownParameter, InvalidRequest."""
-        texts = {rule: getattr(request, rule) for rule in RULES}
-        trees = {rule: parse(rule, text) for rule, text in texts.items() if text is not None}
-        check_parameters(trees, request.parameters)
-        return cls(trees, request.trigger == "rising_edge")
+        """Parse a request's rules, which were checked when it was made."""
+        return cls(request.trees(), request.trigger == "rising_edge")
 
     def columns(self, grid: Sequence[Combination], known: Sequence[str]) -> list[str]:
-        """Return the columns that the rules read somewhere in `grid`, sorted. Raises UnknownColumn."""
-        return self._columns(map(self._bound, grid), set(known), known)
+        """Return the columns that the rules read somewhere in `grid`, sorted.
+
+        Raises UnknownColumn where one is neither in `known` nor one of them, a bar earlier.
+        """
+        there, read = {*known, *(f"{PREVIOUS}{name}" for name in known)}, set[str]()
+        for rule, tree in self.trees.items():
+            names = {name_of(column, combination) for column in columns_of(tree) for combination in grid}
+            if unknown := sorted(names - there):
+                raise UnknownColumn(rule, unknown[0], known)
+            read |= names
+        return sorted(read)
 
     def changes(self, grid: Sequence[Combination], columns: Mapping[str, F64], n_bars: int) -> list[Changes]:
         """Return the changes of each parameter set's signal mask over columns of (n_bars,). Raises UnknownColumn."""
-        bound = list(map(self._bound, grid))
-        names = self._columns(bound, set(columns), list(columns))
-        program, never = Program(names), np.zeros(-(-n_bars // 8) * 8, np.bool_)
-        rows = [self._rows(program, trees) for trees in bound]
+        names = self.columns(grid, list(columns))
+        program = Program(names)
+        rows = [[program.add(self.trees[rule], combination) for rule in self.trees] for combination in grid]
         results = program.run(clean_columns(names, columns, n_bars))
-        said = (Truths(*(never if row is None else results[row] for row in of_set)) for of_set in rows)
-        return [signal_changes(of_set, n_bars, self.rising_edge) for of_set in said]
-
-    def _rows(self, program: Program, trees: Mapping[str, Node]) -> list[int | None]:
-        """Add the rules of one parameter set; return the rows of the results that its `Truths` are.
-
-        Where an entry fails matters to a rising edge alone.
-        """
-        rows: list[int | None] = []
-        for side in ("long", "short"):
-            entry, leave = trees.get(f"{side}_entry"), trees.get(f"{side}_exit")
-            rows.append(program.holds(entry) if entry else None)
-            rows.append(program.fails(entry) if entry and self.rising_edge else None)
-            rows.append(program.holds(leave) if leave else None)
-        return rows
-
-    def _bound(self, combination: Combination) -> dict[str, Node]:
-        return {rule: bind(rule, tree, combination) for rule, tree in self.trees.items()}
-
-    def _columns(self, bound: Iterable[Mapping[str, Node]], there: set[str], known: Sequence[str]) -> list[str]:
-        names: set[str] = set()
-        for trees in bound:
-            for rule, tree in trees.items():
-                read = columns_of(tree)
-                if not there.issuperset(read):
-                    check_columns(rule, tree, known)
-                names.update(read)
-        return sorted(names)
+        never = np.zeros_like(results[0])
+        changes = []
+        for of_set in rows:
+            said = {rule: results[row] for rule, row in zip(self.trees, of_set, strict=True)}
+            long_entry, long_exit, short_entry, short_exit = (said.get(rule, never) for rule in RULES)
+            changes.append(signal_changes(long_entry, long_exit, short_entry, short_exit, n_bars, self.rising_edge))
+        return changes

@@ -1,21 +1,24 @@
 """A program of rules over columns: blocks of bars small enough for the cache, one operation at a time over a block.
 
-Numbers are float64 with NaN for a missing one. A truth is kept as two: where it holds, and where it fails; where it
-does neither it is unknown, for every comparison with NaN is false. So SQL's logic of three values needs AND and OR of
-bits alone: NOT exchanges the two.
+Numbers are float64 with NaN for a missing one. A truth is two bits a bar: whether it holds, and whether it fails; where
+it does neither it is unknown, for every comparison with NaN is false. So SQL's logic of three values needs AND and OR
+of bits alone, 64 bars at a time: NOT exchanges the two.
 
 Source: Boncz, Zukowski and Nes (2005), MonetDB/X100: Hyper-Pipelining Query Execution, sections 3 and 4.1.
 """
 
+from typing import Final
+
 import numpy as np
 
-from tickloom.kernel import F64, I64, Bool, borrowing, inlined_borrowing
+from tickloom.kernel import F64, I64, U64, borrowing, inlined_borrowing
 
-BLOCK = 1024
+BLOCK: Final = 1024
+WORD: Final = 64
 ADD, SUBTRACT, MULTIPLY, DIVIDE, REMAINDER, NEGATE, ABSOLUTE, GREATEST, LEAST, FINITE = range(10)
-LESS, AT_MOST, EQUAL, UNEQUAL, IS_MISSING, IS_KNOWN = range(10, 16)
-AND, OR, STORE = range(16, 19)
-"""Numbers to a number; numbers to a truth; truths to a truth; a truth to a row of the result."""
+LESS, EQUAL, IS_MISSING = range(10, 13)
+NOT, AND, OR, STORE = range(13, 17)
+"""Numbers to a number; numbers to a truth; truths to a truth; a truth to the result."""
 
 
 @inlined_borrowing
@@ -55,63 +58,75 @@ def _calculate(op: int, x: F64, y: F64, to: F64) -> None:
 
 
 @inlined_borrowing
-def _compare(op: int, x: F64, y: F64, to: Bool) -> None:
-    """Write where a comparison holds; with a missing number it does not."""
-    n = to.size
+def _compare(op: int, x: F64, y: F64, holds: U64, fails: U64) -> None:
+    """Write where a comparison holds and where it fails; with a missing number it does neither."""
     if op == LESS:
-        for i in range(n):
-            to[i] = x[i] < y[i]
-    elif op == AT_MOST:
-        for i in range(n):
-            to[i] = x[i] <= y[i]
+        for w in range(holds.size):
+            yes, no = np.uint64(0), np.uint64(0)
+            for k in range(WORD):
+                a, b = x[WORD * w + k], y[WORD * w + k]
+                yes |= np.uint64(a < b) << np.uint64(k)
+                no |= np.uint64(a >= b) << np.uint64(k)
+            holds[w], fails[w] = yes, no
     elif op == EQUAL:
-        for i in range(n):
-            to[i] = x[i] == y[i]
-    elif op == UNEQUAL:
-        for i in range(n):
-            to[i] = (x[i] < y[i]) | (x[i] > y[i])
-    elif op == IS_MISSING:
-        for i in range(n):
-            to[i] = x[i] != x[i]
+        for w in range(holds.size):
+            yes, no = np.uint64(0), np.uint64(0)
+            for k in range(WORD):
+                a, b = x[WORD * w + k], y[WORD * w + k]
+                yes |= np.uint64(a == b) << np.uint64(k)
+                no |= np.uint64((a < b) | (a > b)) << np.uint64(k)
+            holds[w], fails[w] = yes, no
     else:
-        for i in range(n):
-            to[i] = x[i] == x[i]
+        for w in range(holds.size):
+            yes = np.uint64(0)
+            for k in range(WORD):
+                a = x[WORD * w + k]
+                yes |= np.uint64(a != a) << np.uint64(k)
+            holds[w], fails[w] = yes, ~yes
+
+
+@inlined_borrowing
+def _join(op: int, p: U64, q: U64, to: U64) -> None:
+    """Write the truth that `op` makes of two, or of `p` alone; each is (2, n_words): where it holds, where it fails."""
+    for w in range(to.shape[1]):
+        if op == AND:
+            to[0, w], to[1, w] = p[0, w] & q[0, w], p[1, w] | q[1, w]
+        elif op == OR:
+            to[0, w], to[1, w] = p[0, w] | q[0, w], p[1, w] & q[1, w]
+        elif op == NOT:
+            to[0, w], to[1, w] = p[1, w], p[0, w]
+        else:
+            to[0, w], to[1, w] = p[0, w], p[1, w]
 
 
 @borrowing
-def evaluate(code: I64, columns: F64, numbers: F64, truths: Bool, results: Bool) -> None:
-    """Run a program over all bars; write where each of its results holds.
+def evaluate(code: I64, columns: F64, numbers: F64, truths: U64, results: U64) -> None:
+    """Run a program over all bars; write where each of its results holds, and where it fails.
 
-    code     (n_operations, 4)       operation, target, and one or two operands, as `Program` makes them
-    columns  (n_columns, n_bars)     NaN where a value is missing, and no infinity; operands 0 to n_columns - 1
-    numbers  (n_registers, BLOCK)    constants, each in its row, and room; operands from n_columns on
-    truths   (n_registers, BLOCK)    room
-    results  (n_results, >= n_bars)  written up to n_bars
+    code     (n_operations, 4)               operation, target, and one or two operands, as `Program` makes them
+    columns  (n_columns, n_bars)             n_bars is a multiple of 64; NaN where a value is missing, and no infinity;
+                                             operands 0 to n_columns - 1
+    numbers  (n_registers, BLOCK)            constants, each in its row, and room; operands from n_columns on
+    truths   (n_registers, 2, BLOCK / 64)    room
+    results  (n_results, 2, n_bars / 64)     a bit a bar, the first is the lowest
 
     Every operation is on one bar: nothing at a bar depends on another. O(n_operations * n_bars).
     """
     n_columns, n_bars = columns.shape
     for start in range(0, n_bars, BLOCK):
         n = min(BLOCK, n_bars - start)
+        word, n_words = start // WORD, n // WORD
         for k in range(code.shape[0]):
             op, to, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
-            if op >= AND:
-                p = truths[a, :n]
-                if op == STORE:
-                    for i in range(n):
-                        results[to, start + i] = p[i]
-                    continue
-                q, t = truths[b, :n], truths[to, :n]
-                if op == AND:
-                    for i in range(n):
-                        t[i] = p[i] & q[i]
-                else:
-                    for i in range(n):
-                        t[i] = p[i] | q[i]
+            if op == STORE:
+                _join(op, truths[a], truths[a], results[to, :, word : word + n_words])
+                continue
+            if op >= NOT:
+                _join(op, truths[a], truths[b], truths[to, :, :n_words])
                 continue
             x = columns[a, start : start + n] if a < n_columns else numbers[a - n_columns, :n]
             y = columns[b, start : start + n] if b < n_columns else numbers[b - n_columns, :n]
             if op < LESS:
                 _calculate(op, x, y, numbers[to - n_columns, :n])
             else:
-                _compare(op, x, y, truths[to, :n])
+                _compare(op, x, y, truths[to, 0, :n_words], truths[to, 1, :n_words])

@@ -1,16 +1,18 @@
 """Signal masks from where the four rules hold and fail, and the bars where a mask changes."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from tickloom.contracts.signals import LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
-from tickloom.kernel import I8, I64, Bool, inlined, kernel
+from tickloom.contracts.signals import LONG_ENTRY, LONG_EXIT, SHORT_ENTRY, SHORT_EXIT
+from tickloom.kernel import I8, I64, U64, inlined, kernel
 
-ALL = np.uint64(0x0101010101010101)
-"""A rule holds in each of eight bars: a byte a bar, the first is the lowest."""
-BAR = np.uint64(8)
-LX, SE, SX = (np.uint64(bit.bit_length() - 1) for bit in (LONG_EXIT, SHORT_ENTRY, SHORT_EXIT))
+ONE, LAST = np.uint64(1), np.uint64(63)
+"""The first bar of a word of 64, and how far it is from the last."""
+PRIME: Final = np.uint64(67)
+_BITS = {pow(2, k, 67): k for k in range(64)}
+PLACE: Final = np.array([_BITS.get(rest, -1) for rest in range(67)])
+"""Which bit is the only one of a word, by the word's remainder: powers of two differ in theirs by 67."""
 
 
 class Changes(NamedTuple):
@@ -20,67 +22,62 @@ class Changes(NamedTuple):
     mask: I8
 
 
-class Truths(NamedTuple):
-    """Where the four rules hold, and where the entries fail; (n_bars,), rounded up to a multiple of 8 with nothing.
-
-    A rule that does neither is unknown (a value is missing), which is no signal.
-    """
-
-    long_entry: Bool
-    long_fails: Bool
-    long_exit: Bool
-    short_entry: Bool
-    short_fails: Bool
-    short_exit: Bool
-
-
 @inlined
 def _turns_true(holds: np.uint64, fails: np.uint64, failed: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Return in which of eight bars a rule turns true, and whether it failed when last known, after them.
+    """Return in which of 64 bars a rule turns true, and whether it failed when last known, after them.
 
     failed  whether it failed when last known, before them: 1 or 0
     """
     if not holds:
-        return holds, np.uint64(1) if fails else failed
-    if holds | fails == ALL:  # known at each bar: when it was last known is the bar before
-        return holds & (fails << BAR | failed), fails >> np.uint64(56)
-    turns = np.uint64(0)
-    for k in range(8):
-        bit = np.uint64(8 * k)
-        is_true, is_false = holds >> bit & np.uint64(1), fails >> bit & np.uint64(1)
-        turns |= (is_true & failed) << bit
-        failed = is_false | (failed & ~is_true)
-    return turns, failed
+        return holds, ONE if fails else failed
+    unknown = ~(holds | fails)
+    last_failed = fails | (unknown & failed)
+    if unknown:  # carry what was last known over 1, 2, 4, ... bars that are not
+        for k in range(6):
+            step = ONE << np.uint64(k)
+            last_failed |= unknown & (last_failed << step)
+            unknown &= unknown << step
+    return holds & (last_failed << ONE | failed), last_failed >> LAST
+
+
+@inlined
+def _differs(holds: np.uint64, before: np.uint64) -> np.uint64:
+    """Return in which of 64 bars a rule is not what it was a bar earlier; `before` says that of the first: 1 or 0."""
+    return holds ^ (holds << ONE | before)
 
 
 @kernel
-def signal_changes(truths: Truths, n_bars: int, rising_edge: bool) -> Changes:
+def signal_changes(
+    long_entry: U64, long_exit: U64, short_entry: U64, short_exit: U64, n_bars: int, rising_edge: bool
+) -> Changes:
     """Return the changes of the mask that the four rules make.
 
-    rising_edge  whether an entry fires only where its rule turns true: it holds, and failed when last known
+    long_entry, ...  (2, n_words)  where a rule holds and where it fails, a bit a bar, the first is the lowest; a rule
+                                   that does neither is unknown (a value is missing), which is no signal
+    rising_edge      whether an entry fires only where its rule turns true: it holds, and failed when last known
 
     A rule that holds the first time it is known does not turn true there: when it did is before the data. So data
-    that begin later give the same entries. Exits fire on every bar where they hold. O(n_bars), eight bars at a time.
+    that begin later give the same entries. Exits fire on every bar where they hold. O(n_bars), 64 bars at a time.
     """
-    bars, masks, n_changes, before = np.empty(n_bars, np.int64), np.empty(n_bars, np.int8), 0, np.uint64(0)
-    long_failed, short_failed = np.uint64(0), np.uint64(0)
-    long_entry, long_fails, long_exit, short_entry, short_fails, short_exit = truths
-    le8, lf8, lx8 = long_entry.view(np.uint64), long_fails.view(np.uint64), long_exit.view(np.uint64)
-    se8, sf8, sx8 = short_entry.view(np.uint64), short_fails.view(np.uint64), short_exit.view(np.uint64)
-    for word in range(le8.size):
-        long, short = le8[word], se8[word]
+    bars, masks, n_changes = np.empty(n_bars, np.int64), np.empty(n_bars, np.int8), 0
+    long_failed = short_failed = le_before = lx_before = se_before = sx_before = np.uint64(0)
+    for word in range(long_entry.shape[1]):
+        le, lx, se, sx = long_entry[0, word], long_exit[0, word], short_entry[0, word], short_exit[0, word]
         if rising_edge:
-            long, long_failed = _turns_true(long, lf8[word], long_failed)
-            short, short_failed = _turns_true(short, sf8[word], short_failed)
-        mask = long | lx8[word] << LX | short << SE | sx8[word] << SX
-        changed = mask ^ (mask << BAR | before)
-        before = mask >> np.uint64(56)
-        if changed:
-            for i in range(8 * word, min(8 * word + 8, n_bars)):
-                if changed & np.uint64(0xFF):
-                    bars[n_changes], masks[n_changes] = i, np.int8(mask & np.uint64(0xFF))
-                    n_changes += 1
-                changed, mask = changed >> BAR, mask >> BAR
+            le, long_failed = _turns_true(le, long_entry[1, word], long_failed)
+            se, short_failed = _turns_true(se, short_entry[1, word], short_failed)
+        changed = _differs(le, le_before) | _differs(lx, lx_before) | _differs(se, se_before) | _differs(sx, sx_before)
+        le_before, lx_before, se_before, sx_before = le >> LAST, lx >> LAST, se >> LAST, sx >> LAST
+        while changed:
+            lowest = changed & (~changed + ONE)
+            bar = 64 * word + PLACE[lowest % PRIME]
+            if bar >= n_bars:  # the last word is longer than the bars
+                break
+            mask = (LONG_ENTRY if le & lowest else 0) | (LONG_EXIT if lx & lowest else 0)
+            mask |= (SHORT_ENTRY if se & lowest else 0) | (SHORT_EXIT if sx & lowest else 0)
+            bars[n_changes], masks[n_changes] = bar, mask
+            n_changes += 1
+            changed ^= lowest
     return Changes(bars[:n_changes].copy(), masks[:n_changes].copy())
 
 

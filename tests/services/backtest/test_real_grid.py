@@ -14,12 +14,12 @@ from services.backtest.kernels.engine import run_full, run_summary
 from services.backtest.kernels.types import OPEN, Prices, Signal
 from services.features.kernels.ema import ema
 from services.features.kernels.rolling import sma
-from services.signals.domain.grid import combinations
 from services.signals.domain.rules import Rules as SignalRules
 from tests.naive import backtest as naive
 from tests.services.backtest.markets import changes
 from tickloom.contracts.signals import SignalsRequest
 from tickloom.kernel import I8
+from tickloom.rules.grid import combinations
 from tickloom.strategy.rules import Rules
 
 FAST, SLOW = [5, 8, 10, 12, 15, 20, 25, 30], [40, 50, 60, 80, 100, 120, 150, 200]

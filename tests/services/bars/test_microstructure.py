@@ -91,6 +91,7 @@ def test_features_keep_the_columns_and_rules_read_them(source):
     got = columns(bars, "AAA")
     for name in COLUMNS:
         assert table[name] == [None if value is None else float(value) for value in got[name]]
+    assert [name for name in table if features.is_feature(name)] == ["sma_2"]  # so a pipeline can know what is not made
     rule = "signed_volume > 0 AND kyle_lambda > 0 AND roll_spread IS NOT NULL AND prev_burstiness < 1"
     masks = SignalsJob().run(
         call_of("signals", signals.SignalsRequest, signals.VERSION, {"long_entry": rule, "trigger": "level"}, made_of),

@@ -121,7 +121,6 @@ def request_like(old: SignalsRequest, span: list[int]) -> SignalsRequest:
     [
         ("mystrat-mean", {"spam": [3]}, InvalidRequest, "parameters.spam.*it has: span, gap_rate"),
         ("mystrat-mean", {"span": [3.5]}, InvalidRequest, "3.5 is no int"),
-        ("mystrat-mean", {"span": [3, 3]}, InvalidRequest, "3 is given twice"),
         ("mystrat-aware", {}, StrategyFailed, "decides by the account, which only the backtest knows"),
         ("mystrat-callbacks", {}, StrategyFailed, "a stage runs a CompiledStrategy"),
         ("mystrat-odd", {}, StrategyFailed, "decided 64 at bar 5 of"),

@@ -187,12 +187,26 @@ def test_a_period_and_a_list_of_it_are_equal_requests_and_true_is_no_period() ->
 
 def test_a_grid_is_numbers_and_has_a_largest_size() -> None:
     grid = {"fast": list(range(100)), "slow": list(range(100))}
-    assert SignalsRequest.model_validate({"long_entry": "x > 1", "parameters": grid}).n_combinations() == 10_000
+    rules = {"long_entry": "sma_{fast} > sma_{slow}"}
+    assert SignalsRequest.model_validate(rules | {"parameters": grid}).n_combinations() == 10_000
     for wrong in ({"a": [True]}, {"a": ["1"]}, {"a": []}, {"A": [1]}, {"a b": [1]}, {"a": [float("nan")]}, {"a": 5}):
         with pytest.raises(ValidationError):
-            SignalsRequest.model_validate({"long_entry": "x > 1", "parameters": wrong})
+            SignalsRequest.model_validate({"long_entry": "x > {a}", "parameters": wrong})
     with pytest.raises(ValidationError, match="10,100 combinations"):
-        SignalsRequest.model_validate({"long_entry": "x > 1", "parameters": {**grid, "fast": list(range(101))}})
+        SignalsRequest.model_validate(rules | {"parameters": {**grid, "fast": list(range(101))}})
+
+
+def test_a_rule_that_is_wrong_is_told_of_by_its_field_and_parameters_only_once_the_rules_are_right() -> None:
+    with pytest.raises(ValidationError) as caught:
+        SignalsRequest.model_validate({"long_entry": "AVG(a) > {x}", "short_exit": "a", "parameters": {"y": [1]}})
+    assert [error["loc"] for error in caught.value.errors()] == [("long_entry",), ("short_exit",)]
+    with pytest.raises(ValidationError) as caught:
+        SignalsRequest.model_validate({"long_entry": "a > {x}", "parameters": {"y": [1]}})
+    assert [error["loc"] for error in caught.value.errors()] == [("parameters",)]
+
+
+def test_parameters_of_a_strategy_are_its_own() -> None:
+    assert SignalsRequest.model_validate({"strategy": "x", "parameters": {"a": [1]}}).n_combinations() == 1
 
 
 def test_a_contract_cannot_be_changed_once_it_is_made() -> None:

@@ -33,8 +33,8 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
         "bfa8aa0c2e402297ed93d702115a0db3710a4de4db7e42b43a3b6229842423cd",
     ),
     "signals": (
-        {"long_entry": "sma_{fast} > sma_{slow}", "parameters": {"slow": [20, 50], "fast": [5, 0.5]}},
-        "5a876783530cf3fdacfc7add437f2b0e506f27589a21abb4f7fbec0d0dd9f5a2",
+        {"long_entry": "sma_{slow} > {fast}", "parameters": {"slow": [20, 50], "fast": [5, 0.5]}},
+        "be64f449460833069e042b73d287561ebd03a7c7fc4f2e87584e5029994d0cda",
     ),
     "backtest": (
         {"commission_rate": 0.001, "stop_loss_rate": 0.02, "initial_cash": 1000},

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.signals.kernels.masks import Truths, mask_changes, signal_changes
+from services.signals.kernels.masks import mask_changes, signal_changes
 from tests.naive import signals as naive
 
 TRUTHS = {-1: None, 0: False, 1: True}
 rule = st.integers(-1, 1)
 known = st.integers(0, 1)
-# Long enough for several words of eight bars; known throughout, known nowhere, and mixed.
+# Two of them are longer than a word of 64 bars; known throughout, known nowhere, and mixed.
 stretch = st.lists(st.tuples(rule, rule, rule, rule), max_size=60) | st.lists(
     st.tuples(known, known, known, known), max_size=60
 )
@@ -20,11 +20,10 @@ stretch = st.lists(st.tuples(rule, rule, rule, rule), max_size=60) | st.lists(
 def masks(rules: np.ndarray, rising_edge: bool) -> list[int]:
     """The mask of each bar, from truths of (4, n_bars)."""
     n_bars = rules.shape[1]
-    wide = np.full((4, -(-n_bars // 8) * 8), -1)
+    wide = np.ones((4, -(-n_bars // 64) * 64))  # what is beyond the bars may be anything
     wide[:, :n_bars] = rules
-    holds, fails = wide == 1, wide == 0
-    truths = Truths(holds[0], fails[0], holds[1], holds[2], fails[2], holds[3])
-    bar, mask = signal_changes(truths, n_bars, rising_edge)
+    truths = np.packbits([wide == 1, wide == 0], axis=2, bitorder="little").view(np.uint64)
+    bar, mask = signal_changes(*truths.transpose(1, 0, 2).copy(), n_bars, rising_edge)
     assert (np.diff(bar) > 0).all()
     assert (np.diff(mask, prepend=0) != 0).all()
     return [int(mask[k - 1]) if k else 0 for k in np.searchsorted(bar, np.arange(n_bars), side="right")]
@@ -67,6 +66,9 @@ def test_c1_a_mask_does_not_depend_on_later_bars(bars: list[tuple[int, ...]], cu
         ([-1, -1, 1, 1], []),  # the same after a warm-up
         ([0, -1, 1], [2]),  # false when last known
         ([1, -1, 1], []),  # true when last known: nothing turned
+        ([0, *[-1] * 62, 1], [63]),  # as long ago as a word of 64 bars has room for
+        ([0, *[-1] * 200, 1, 0, *[-1] * 63, 1], [201, 266]),  # several words ago
+        ([1, *[-1] * 200, 1, -1, 0, *[1] * 70], [204]),
     ],
 )
 def test_a_rising_edge_is_true_now_and_false_when_last_known(truths: list[int], fires: list[int]) -> None:

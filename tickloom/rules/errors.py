@@ -17,8 +17,13 @@ class RuleNotAllowed(BadRequest):
         super().__init__(rule, position, reason)
         self.rule, self.position, self.reason = rule, position, reason
 
+    @property
+    def fault(self) -> str:
+        """What is wrong, and where in the rule."""
+        return f"character {self.position + 1}: {self.reason}"
+
     def __str__(self) -> str:
-        return f"{self.rule}, character {self.position + 1}: {self.reason}"
+        return f"{self.rule}, {self.fault}"
 
 
 class RuleTooLarge(BadRequest):
@@ -26,8 +31,12 @@ class RuleTooLarge(BadRequest):
 
     next_step = "split the rule: compute part of it as a feature"
 
+    def __init__(self, rule: str, fault: str) -> None:
+        super().__init__(rule, fault)
+        self.rule, self.fault = rule, fault
+
     def __str__(self) -> str:
-        return f"{self.args[0]}: {self.args[1]}"
+        return f"{self.rule}: {self.fault}"
 
 
 class UnknownColumn(BadRequest):
@@ -43,12 +52,3 @@ class UnknownColumn(BadRequest):
         close = get_close_matches(self.column, [*self.columns, *(f"prev_{name}" for name in self.columns)], n=3)
         known = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(self.columns)}"
         return f"{self.rule}: there is no column {self.column}: {known}"
-
-
-class UnknownParameter(BadRequest):
-    """A rule and the grid do not name the same parameters."""
-
-    next_step = "give each {name} of a rule its values in `parameters`, and leave out what no rule uses"
-
-    def __str__(self) -> str:
-        return f"{self.args[0]}: {self.args[1]}"

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from services.signals.domain.errors import RuleNotAllowed
+from tickloom.rules.errors import RuleNotAllowed
 
 _PARAMETER = r"\{[a-z][a-z0-9_]{0,31}\}"
 _WORDS = re.compile(

@@ -121,29 +121,6 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
-def with_children(node: Node, parts: tuple[Node, ...]) -> Node:
-    """Return `node` over other children, as many as it has."""
-    match node:
-        case Chain(_, rest):
-            return Chain(parts[0], tuple((operator, part) for (operator, _), part in zip(rest, parts[1:], strict=True)))
-        case Negative():
-            return Negative(parts[0])
-        case Not():
-            return Not(parts[0])
-        case Call(function, _):
-            return Call(function, parts)
-        case Compare(operator, _, _):
-            return Compare(operator, parts[0], parts[1])
-        case Between(_, _, _, negated):
-            return Between(parts[0], parts[1], parts[2], negated)
-        case IsNull(_, negated):
-            return IsNull(parts[0], negated)
-        case Logic(operator, _):
-            return Logic(operator, parts)
-        case _:
-            return node
-
-
 def walk(node: Node) -> Iterator[Node]:
     """Yield `node` and all nodes under it."""
     yield node

@@ -11,9 +11,9 @@ is not in the grammar, and is refused.
 
 from collections.abc import Callable
 
-from services.signals.domain.errors import RuleNotAllowed, RuleTooLarge
-from services.signals.domain.tokens import Token, tokenize
-from services.signals.domain.tree import (
+from tickloom.rules.errors import RuleNotAllowed, RuleTooLarge
+from tickloom.rules.tokens import Token, tokenize
+from tickloom.rules.tree import (
     Between,
     Call,
     Chain,
