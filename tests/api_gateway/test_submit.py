@@ -3,30 +3,13 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
-import respx
 
-from tickloom.contracts.artifact import Manifest
-from tickloom.contracts.viz import VizRequest
+from tests.api_gateway.requests import BARS, DOWNLOAD, PIPELINE, SIGNALS, rows
 from tickloom.identity import digest
-from tickloom.ledger import leases, ledger_url, runs, transaction
-from tickloom.ledger.trials import measured
+from tickloom.ledger import leases, ledger_url, runs
 from tickloom.settings import settings
-from tickloom.tries import Tries
 
-DOWNLOAD = {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03"}
-BARS = {"spec": {"kind": "dollar", "threshold": 1000000}}
-SIGNALS = {"long_entry": "sma_{fast} > sma_{slow}", "parameters": {"fast": [5], "slow": [20]}}
-PIPELINE = {
-    "name": "x",
-    "download": DOWNLOAD,
-    "bars": BARS,
-    "features": {"features": [{"name": "sma", "timeperiod": [5, 20]}]},
-    "signals": SIGNALS,
-    "backtest": {"stop_loss_rate": 0.02},
-    "viz": {},
-}
 YAML = """
 name: x
 download: {symbols: [BTCUSDT, ETHUSDT], start_date: 2022-01, end_date: 2022-03}
@@ -37,10 +20,6 @@ backtest: {stop_loss_rate: 0.02}
 viz: {}
 """
 NOBODY = "0" * 32
-
-
-def rows() -> int:
-    return len(runs.listing(ledger_url(), state=None, kind=None, limit=100, before=None))
 
 
 def test_the_call_of_the_readme_is_accepted_and_can_be_followed(gateway):
@@ -304,55 +283,6 @@ def test_an_input_of_the_wrong_stage_is_refused_by_name(gateway):
     assert "makes no features" in answer.json()["detail"]
 
 
-def test_an_unknown_symbol_is_refused_when_the_venue_says_so(gateway):
-    with respx.mock(assert_all_called=False) as exchange:
-        api = f"{settings().sim()}/api/v3/exchangeInfo"
-        exchange.get(api, params={"symbol": "NOSUCH"}).respond(400, json={"code": -1121, "msg": "Invalid symbol."})
-        answer = gateway.post("/submit_download", json=DOWNLOAD | {"symbols": ["NOSUCH"]})
-    assert answer.status_code == 422
-    assert "NOSUCH" in answer.json()["detail"]
-    assert "check_symbols=false" in answer.json()["next"]
-    assert rows() == 0
-
-
-@pytest.mark.parametrize(("market", "symbol"), [("coinm", "BTCUSD_PERP"), ("usdm", "BTCUSDT")])
-def test_symbols_of_futures_are_not_looked_for_among_those_of_the_spot_market(gateway, market, symbol):
-    with respx.mock as exchange:  # whatever is asked for fails the test
-        answer = gateway.post("/submit_download", json=DOWNLOAD | {"symbols": [symbol], "market": market})
-    assert answer.status_code == 202, answer.text
-    assert not exchange.calls
-
-
-def test_many_symbols_are_one_question_and_each_is_one_only_when_that_is_refused(gateway):
-    api = f"{settings().sim()}/api/v3/exchangeInfo"
-    three = DOWNLOAD | {"symbols": ["BTCUSDT", "币安人生USDT", "NOSUCH"]}
-    with respx.mock as exchange:
-        asked = exchange.get(api).mock(
-            side_effect=[httpx.Response(400, json={"code": -1121}), *[httpx.Response(200, json={})] * 3]
-        )
-        assert gateway.post("/submit_download", json=three).status_code == 202
-        assert [len(call.request.url.params) for call in asked.calls] == [1] * 4
-        assert asked.calls[0].request.url.params["symbols"].startswith('["BTCUSDT",')
-        assert [call.request.url.params["symbol"] for call in asked.calls[1:]] == three["symbols"]
-        assert gateway.post("/submit_download", json=three | {"start_date": "2022-02"}).status_code == 202
-        assert asked.call_count == 4  # they are known now
-
-
-@pytest.mark.parametrize("status", [418, 429])
-def test_t04_a_venue_that_asks_for_a_pause_is_not_asked_again_and_stops_no_submission(gateway, status):
-    with respx.mock as exchange:
-        asked = exchange.get(url__startswith=settings().sim()).respond(status, headers={"Retry-After": "60"})
-        for month in ("2022-01", "2022-02"):
-            assert gateway.post("/submit_download", json=DOWNLOAD | {"start_date": month}).status_code == 202
-        assert asked.call_count == 1
-
-
-def test_a_venue_that_does_not_answer_stops_no_submission(gateway):
-    with respx.mock as exchange:
-        exchange.get(url__startswith=settings().sim()).mock(side_effect=httpx.ConnectError("down"))
-        assert gateway.post("/submit_download", json=DOWNLOAD).status_code == 202
-
-
 def test_a_file_is_pinned_by_its_content_so_that_a_changed_file_is_another_computation(gateway):
     body = {"venue": "file", "data_type": "klines", "interval": "15m", "files": {"BTCUSDT": "k.csv"}}
     file = settings().import_dir / "k.csv"
@@ -410,57 +340,6 @@ def test_the_examples_of_the_openapi_document_are_accepted_as_they_are(gateway):
         answer = gateway.post(f"/submit_{stage}", json=example)
         assert answer.status_code == 202, (stage, answer.text)
         source = answer.json()["task_id"]
-
-
-def pinned(gateway, body: dict) -> tuple[str, dict]:
-    task = gateway.post("/submit_pipeline", json=body).json()["task_id"]
-    return task, runs.read(ledger_url(), task)[1][-1].request["earlier_trials"]
-
-
-def test_a_report_is_told_how_many_trials_other_searches_have_run_on_its_data(gateway):
-    grid = {"fast": [5, 6, 7], "slow": [20, 30]}
-    features = {"features": [{"name": "sma", "timeperiod": grid["fast"] + grid["slow"]}]}
-    other = PIPELINE | {"features": features, "signals": SIGNALS | {"parameters": grid}}
-    first, alone = pinned(gateway, PIPELINE)
-    assert alone == {}
-    assert pinned(gateway, PIPELINE) == (first, {})  # its own trial is not an earlier one: a repeat is the same run
-    assert pinned(gateway, other)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
-    again, now = pinned(gateway, PIPELINE)
-    assert now == {"BTCUSDT": 6, "ETHUSDT": 6}
-    assert again != first
-
-
-def test_a_client_cannot_talk_its_earlier_trials_away(gateway):
-    pinned(gateway, PIPELINE)
-    other = PIPELINE | {"backtest": {"stop_loss_rate": 0.03}, "viz": {"earlier_trials": {"BTCUSDT": 0}}}
-    assert pinned(gateway, other)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
-
-
-def test_a_report_is_told_how_far_apart_the_ratios_of_those_trials_came_out_whatever_its_client_says(gateway):
-    task, _ = pinned(gateway, PIPELINE)
-    backtest = next(stage for stage in runs.read(ledger_url(), task)[1] if stage.stage == "backtest")
-    tries = Tries.of([0.25], 17)
-    facts = {"tries": {"BTCUSDT": vars(tries)}}
-    made = Manifest(id=backtest.artifact_id, stage="backtest", version=1, request={}, inputs=(), files=(), facts=facts)
-    with transaction(ledger_url()) as session:
-        measured(session, made)
-    claim = {"earlier_ratios": {"BTCUSDT": {"n": 1000, "total": 0.0, "squares": 0.0}}}
-    other, _ = pinned(gateway, PIPELINE | {"backtest": {"stop_loss_rate": 0.03}, "viz": claim})
-    asked = runs.read(ledger_url(), other)[1][-1].request
-    assert asked["earlier_ratios"]["BTCUSDT"] == {"n": 1, "total": 1.0, "squares": 1.0}
-    assert asked["earlier_ratios"]["ETHUSDT"] == {"n": 1, "total": 0.0, "squares": 1.0}  # not finished: like luck
-    assert VizRequest.model_validate(asked).earlier()["BTCUSDT"] == tries
-
-
-def test_stages_submitted_one_by_one_count_like_a_pipeline(gateway):
-    pinned(gateway, PIPELINE)
-    task = gateway.post("/submit_download", json=DOWNLOAD).json()["task_id"]
-    for stage in ("bars", "features", "signals"):
-        task = gateway.post(f"/submit_{stage}", json=PIPELINE[stage] | {"input": task}).json()["task_id"]
-    task = gateway.post("/submit_backtest", json={"stop_loss_rate": 0.01, "input": task}).json()["task_id"]
-    report = gateway.post("/submit_viz", json={"input": task}).json()["task_id"]
-    assert runs.read(ledger_url(), report)[1][-1].request["earlier_trials"] == {"BTCUSDT": 1, "ETHUSDT": 1}
-    assert pinned(gateway, PIPELINE)[1] == {"BTCUSDT": 1, "ETHUSDT": 1}
 
 
 def test_a_probe_over_http_is_refused_with_the_commands_that_carry_it_out(gateway):
