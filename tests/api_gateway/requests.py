@@ -2,7 +2,6 @@
 
 from tickloom.ledger import ledger_url, runs
 
-
 DOWNLOAD = {"symbols": ["BTCUSDT", "ETHUSDT"], "start_date": "2022-01", "end_date": "2022-03"}
 BARS = {"spec": {"kind": "dollar", "threshold": 1000000}}
 SIGNALS = {"long_entry": "sma_{fast} > sma_{slow}", "parameters": {"fast": [5], "slow": [20]}}
