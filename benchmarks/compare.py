@@ -53,9 +53,9 @@ def check_bars(peers: list[Contender], spec: dict[str, Any]) -> list[str]:
     return [f"{spec['kind'].capitalize()} bars: {counts}; {why}."]
 
 
-def check_grid(peers: list[Contender], arguments: dict[str, Any]) -> list[str]:
+def check_grid(peers: list[Contender], rule: Mapping[str, Any]) -> list[str]:
     """Hold the grids against each other. Return what was found. Raises Disagreement."""
-    ours, theirs = (peer.call("grid", **arguments)["result"] for peer in peers)
+    ours, theirs = (peer.call("grid", rule=rule)["result"] for peer in peers)
     equal = sum(a == b for a, b in zip(ours["n_trades"], theirs["n_trades"], strict=True))
     close("vectorbt, trades", sum(theirs["n_trades"]), sum(ours["n_trades"]), 0.01)
     apart = max(abs(a - b) for a, b in zip(ours["total_return"], theirs["total_return"], strict=True))

@@ -146,14 +146,15 @@ def _information(rows: int, ours: Contender, rivals: list[Contender]) -> list[Wo
 
 def grid(peers: list[Contender], candles: str, n_candles: int) -> tuple[list[Work], list[str]]:
     """Compare the grids; return the work of the grid and what the comparison found."""
-    arguments = {"candles": candles, "rule": data.RULE}
-    notes = check_grid(peers, arguments)
+    for peer in peers:
+        peer.call("prepare", candles=candles, rule=data.RULE)
+    notes = check_grid(peers, data.RULE)
     n_combos = len(data.RULE["fast"]) * len(data.RULE["slow"])
     sizes = dict.fromkeys([peer.name for peer in peers], n_combos * n_candles)
     whole = Task(
         f"Grid: {n_combos} combinations, closes to metrics",
-        "SMA x SMA with an EMA filter, a spread, stop, slippage and commission. Ours parses SQL rules and makes 16 "
-        "metrics a combination; vectorbt is given arrays and makes five.",
+        "SMA x SMA with an EMA filter, a spread, stop, slippage and commission. The candles are in memory. Ours parses "
+        "SQL rules and makes 16 metrics a combination; vectorbt is given arrays and makes five.",
         "candle-combinations",
         sizes,
     )
@@ -164,10 +165,8 @@ def grid(peers: list[Contender], candles: str, n_candles: int) -> tuple[list[Wor
         "candle-combinations",
         dict(sizes),
     )
-    for peer in peers:
-        peer.call("prepare", **arguments)
     return [
-        Work("grid", whole, {peer.name: partial(peer.sample, "grid", **arguments) for peer in peers}),
+        Work("grid", whole, {peer.name: partial(peer.sample, "grid", rule=data.RULE) for peer in peers}),
         Work("signals", prepared, {peer.name: partial(peer.sample, "prepared", rule=data.RULE) for peer in peers}),
     ], notes
 

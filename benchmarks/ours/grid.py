@@ -37,11 +37,9 @@ def prepared(rule: dict[str, Any]) -> dict[str, Any]:
     return _traded(_ready, list(map(changes_of, _ready["masks"])), rule)
 
 
-def grid(candles: str, rule: dict[str, Any]) -> dict[str, Any]:
-    """Run the grid."""
-    with np.load(candles) as file:
-        bars = {name: file[name] for name in file.files}
-    return _traded(bars, _signals(bars, rule), rule)
+def grid(rule: dict[str, Any]) -> dict[str, Any]:
+    """Run the grid over the bars that are ready."""
+    return _traded(_ready, _signals(_ready, rule), rule)
 
 
 def _signals(bars: dict[str, Any], rule: dict[str, Any]) -> list[Signal]:

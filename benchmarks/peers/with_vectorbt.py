@@ -70,11 +70,9 @@ def prepared(rule: dict[str, Any]) -> dict[str, Any]:
     return _metrics(_portfolio(_ready, _ready["entries"], _ready["exits"], rule))
 
 
-def grid(candles: str, rule: dict[str, Any]) -> dict[str, Any]:
+def grid(rule: dict[str, Any]) -> dict[str, Any]:
     """Run the grid from closes to metrics: features, rules, fills at the next open, stops, costs, five metrics."""
-    with np.load(candles) as file:
-        bars = {name: file[name] for name in file.files}
-    return _metrics(_portfolio(bars, *_signals(bars["close"], rule), rule))
+    return _metrics(_portfolio(_ready, *_signals(_ready["close"], rule), rule))
 
 
 def _signals(close: Any, rule: dict[str, Any]) -> tuple[Any, Any]:

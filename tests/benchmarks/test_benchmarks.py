@@ -102,8 +102,8 @@ def test_trades_are_stored_and_summed_alike_by_all(tmp_path):
 def test_the_grid_trades_as_the_walk_does(tmp_path):
     rule = data.RULE | {"fast": [5, 8], "slow": [40], "trend": 50}
     with contender("ours.grid") as ours:
-        found = ours.call("grid", candles=str(data.candles_file(tmp_path, 3000)), rule=rule)["result"]
         ours.call("prepare", candles=str(data.candles_file(tmp_path, 3000)), rule=rule)
+        found = ours.call("grid", rule=rule)["result"]
         prepared = ours.call("prepared", rule=rule)["result"]
     assert len(found["n_trades"]) == len(found["total_return"]) == 2
     assert min(found["n_trades"]) > 5
