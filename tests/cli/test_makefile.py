@@ -19,7 +19,7 @@ def make(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def checkout(folder: Path) -> Path:
     """A folder that looks like a fresh clone to make."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(REPOSITORY / name, folder / name)
+        shutil.copy2(REPOSITORY / name, folder / name)
     return folder
 
 
@@ -58,11 +58,13 @@ def test_a_python_without_venv_says_which_package_is_missing(tmp_path: Path) -> 
 def test_an_installed_checkout_is_not_installed_again(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     (folder / ".venv").mkdir()
-    (folder / ".venv" / ".installed").touch()
+    stamp = folder / ".venv" / ".installed"
+    stamp.touch()
     assert make(folder, "setup").stdout == "setup: .venv is what requirements.lock says\n"
     dry = make(folder, "-n", "up", "VENUE=sim").stdout
     assert dry == ".venv/bin/tickloom up --venue sim\n"
-    (folder / "requirements.lock").touch()
+    later = stamp.stat().st_mtime + 1  # not by the clock, which may step back meanwhile
+    os.utime(folder / "requirements.lock", (later, later))
     assert "--require-hashes" in make(folder, "-n", "setup").stdout
 
 
