@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from tickloom.contracts.artifact import Manifest
 from tickloom.contracts.backtest import IS_A_METRIC, NO_IMPACT_OF_CONTRACTS, BacktestRequest
-from tickloom.contracts.bars import BarsRequest, choice, inverse_fault, klines_fault
+from tickloom.contracts.bars import BarsRequest, choice, source_fault
 from tickloom.contracts.base import Contract, RunOrArtifactId
 from tickloom.contracts.download import DownloadRequest
 from tickloom.contracts.events import BestTrial, Trials
@@ -127,12 +127,11 @@ class PipelineRequest(Contract):
 
     @model_validator(mode="after")
     def _bars_can_be_made_of_the_download(self) -> Self:
-        klines, is_inverse = self.download.interval, self.download.market == "coinm"
+        source = self.download
         for name, spec in self.bars.named().items() if self.bars is not None else ():
-            fault = klines_fault(spec, klines) if klines is not None else None
-            if fault := fault or (inverse_fault(spec) if is_inverse else None):
+            if fault := source_fault(spec, source.interval, source.market):
                 raise ValueError(f"{f'bars.specs.{name}' if name else 'bars.spec'}.{fault[0]}: {fault[1]}")
-        if is_inverse and self.backtest is not None and self.backtest.impact is not None:
+        if source.market == "coinm" and self.backtest is not None and self.backtest.impact is not None:
             raise ValueError(f"backtest.impact: {NO_IMPACT_OF_CONTRACTS}")
         return self
 

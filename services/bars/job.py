@@ -19,7 +19,7 @@ from services.bars.domain.summary import NotContinued, amount, symbol_facts
 from services.bars.domain.target import thresholds_of
 from services.bars.remote import STAGE, Before, Step, Work, field_of, fold, found, survey
 from tickloom.contracts.artifact import FileEntry, Manifest, Part
-from tickloom.contracts.bars import VERSION, BarsRequest, inverse_fault, klines_fault
+from tickloom.contracts.bars import VERSION, BarsRequest, source_fault
 from tickloom.contracts.download import INTERVAL_US
 from tickloom.contracts.events import StageCall
 from tickloom.errors import InvalidRequest
@@ -75,8 +75,7 @@ def _symbol(request: BarsRequest, source: Manifest, symbol: str) -> _Symbol:
     rules = {}
     for name, spec in request.named().items():
         field = field_of(name)
-        fault = klines_fault(spec, source.facts["interval"]) if step else None
-        if fault := fault or (inverse_fault(spec) if inverse else None):
+        if fault := source_fault(spec, source.facts.get("interval"), source.facts["market"]):
             raise InvalidRequest(f"{field}.{fault[0]}", fault[1])
         rules[name] = rule_of(spec, scales["price_scale"], scales["quantity_scale"])
     targets = {name: rule.target for name, rule in rules.items() if rule.target is not None}

@@ -223,7 +223,13 @@ BY_NOTIONAL = frozenset({"amihud", "large_trades", "order_flow"})
 """Measures that need an amount of money."""
 
 
-def inverse_fault(spec: BarSpec) -> tuple[str, str] | None:
+def source_fault(spec: BarSpec, interval: str | None, market: str) -> tuple[str, str] | None:
+    """Return (field of the spec, reason) where a download of `market` cannot become bars; `interval` is of klines."""
+    fault = _klines_fault(spec, interval) if interval is not None else None
+    return fault or (_inverse_fault(spec) if market == "coinm" else None)
+
+
+def _inverse_fault(spec: BarSpec) -> tuple[str, str] | None:
     """Return (field of the spec, reason) where bars cannot be made of inverse futures, for they weigh by notional."""
     if spec.kind.startswith("dollar"):
         reason = (
@@ -237,7 +243,7 @@ def inverse_fault(spec: BarSpec) -> tuple[str, str] | None:
     return None
 
 
-def klines_fault(spec: BarSpec, interval: str) -> tuple[str, str] | None:
+def _klines_fault(spec: BarSpec, interval: str) -> tuple[str, str] | None:
     """Return (field of the spec, reason) where bars cannot be made of klines of an interval."""
     if not isinstance(spec, TimeBars):
         return "kind", f"klines become time bars; {spec.kind} bars are made of trades"

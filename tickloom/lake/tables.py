@@ -104,21 +104,25 @@ def _one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def flags(ones: I8) -> pa.Array:
-    """Return a column of booleans (n_rows,): true where there is a 1, and 0 elsewhere."""
-    packed = np.packbits(ones.view(np.uint8), bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), ones.size, [None, pa.py_buffer(packed)])
+def flags(values: I8) -> pa.Array:
+    """Return a column of booleans (n_rows,): true for 1, false for 0."""
+    packed = np.packbits(values.view(np.uint8), bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), values.size, [None, pa.py_buffer(packed)])
 
 
-def ones(column: pa.ChunkedArray | pa.Array) -> I8:
-    """Return 1 for each true of a column of booleans, 0 for each false, (n_rows,). Raises ValueError for nulls."""
-    array = _one_array(column)
+def aggressor_sides(is_buyer_maker: pa.ChunkedArray | pa.Array) -> I8:
+    """Return -1 where the seller was the aggressor (true), +1 where the buyer was, (n_rows,).
+
+    Raises ValueError for nulls: such a trade would have no aggressor.
+    """
+    array = _one_array(is_buyer_maker)
     if array.null_count:
         raise ValueError("a column of flags has no nulls")
     if len(array) == 0:
         return np.empty(0, np.int8)
     bits = np.frombuffer(array.buffers()[1], np.uint8)
-    return np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].view(np.int8)
+    true = np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].view(np.int8)
+    return 1 - 2 * true
 
 
 def rescale(values: I64, scale: int, wanted: int) -> I64:

@@ -9,7 +9,7 @@ from services.bars.domain.state import Bars, Trades
 from tickloom.contracts.artifact import FileEntry
 from tickloom.errors import CorruptFile, ExactnessLost
 from tickloom.kernel import F64, I64
-from tickloom.lake import Lake, decimals, ones, rescale, units
+from tickloom.lake import Lake, aggressor_sides, decimals, rescale, units
 
 PRICES: Final = ("open", "high", "low", "close")
 KLINE_SCALES: Final = {
@@ -68,7 +68,7 @@ def load_trades(lake: Lake, entry: FileEntry, scales: dict[str, int], *, threads
     table = lake.read_table(entry, names, threads=threads)
     if table.num_rows != n:
         raise CorruptFile(entry.name, f"it has {table.num_rows} rows, not {n}")
-    ts, side = table.column("ts").to_numpy(), 1 - 2 * ones(table.column("is_buyer_maker"))
+    ts, side = table.column("ts").to_numpy(), aggressor_sides(table.column("is_buyer_maker"))
     ids = np.arange(first, first + n, dtype=np.int64) if are_known else table.column("trade_id").to_numpy()
     price = rescale(*units(table.column("price")), scales["price_scale"])
     return Trades(ids, ts, price, rescale(*units(table.column("quantity")), scales["quantity_scale"]), side)

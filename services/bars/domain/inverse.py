@@ -1,7 +1,7 @@
 """Bars of inverse futures: quantities are contracts, each worth the same amount of quote currency, whatever the price.
 
 The source does not say what that amount is, so price times quantity is no amount of money, and nothing that is made of
-it is published. `tickloom.contracts.bars.inverse_fault` says which bars cannot be made of them.
+it is published. `tickloom.contracts.bars.source_fault` says which bars cannot be made of them.
 """
 
 from typing import Any, Final

@@ -15,7 +15,7 @@ from services.download.kernels.minutes import BUY_NOTIONAL, MINUTE_US, MINUTES, 
 from tickloom.contracts.artifact import FileEntry
 from tickloom.errors import ExactnessLost
 from tickloom.kernel import I64, Bool
-from tickloom.lake import Lake, in_microseconds, ones, rescale, units
+from tickloom.lake import Lake, aggressor_sides, in_microseconds, rescale, units
 
 _ALL: Final = ("ts", "price", "quantity", "is_buyer_maker")
 _IDS: Final = ("first_id", "last_id")
@@ -61,7 +61,7 @@ def _minutes(lake: Lake, entry: FileEntry, places: dict[str, int], number: int) 
     bars = np.zeros((len(FIELDS), MINUTES), np.int64)
     for group in _row_groups(lake, entry):
         price, quantity = (rescale(*units(group[name]), places[name]) for name in ("price", "quantity"))
-        ts, side = group["ts"].to_numpy(), 1 - 2 * ones(group["is_buyer_maker"])
+        ts, side = group["ts"].to_numpy(), aggressor_sides(group["is_buyer_maker"])
         fills = np.empty(0, np.int64)
         if "last_id" in group.column_names:
             fills = group["last_id"].to_numpy() - group["first_id"].to_numpy() + 1

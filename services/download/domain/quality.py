@@ -118,6 +118,7 @@ def symbol_facts(
     if not entries:
         return {"rows": 0}
     last = comparisons[max(comparisons)] if comparisons else {}
+    known = {"known_until": last["known_until"]} if "known_until" in last else {}
     return {
         "partitions": len(entries),
         "rows": sum(entry.rows or 0 for entry in entries),
@@ -125,7 +126,8 @@ def symbol_facts(
         "last_ts": max(entry.facts["last_ts"] for entry in entries),
         "price_scale": max(entry.facts["price_scale"] for entry in entries),
         "quantity_scale": max(entry.facts["quantity_scale"] for entry in entries),
-    } | {name: value for name, value in last.items() if name == "known_until"}
+        **known,
+    }
 
 
 def _in_all(records: list[dict[str, Any]], kind: str, what: str) -> int:

@@ -20,10 +20,10 @@ from tickloom.lake import (
     PLAIN,
     STEPS,
     WORDS,
+    aggressor_sides,
     decimals,
     flags,
     floats,
-    ones,
     read_table,
     rescale,
     table_writer,
@@ -200,18 +200,19 @@ def packed(values: np.ndarray, path: Path) -> bytes:
 
 
 @given(values=st.lists(st.booleans(), max_size=70), before=st.integers(0, 9))
-def test_flags_come_back_as_ones_and_zeros_from_any_row_on(values: list[bool], before: int) -> None:
+def test_flags_come_back_as_sides_from_any_row_on(values: list[bool], before: int) -> None:
     column = flags(np.array(values, np.int8))
     assert column.to_pylist() == values
-    assert ones(read_table(bytes_of(pa.table({"x": column})))["x"]).tolist() == [int(value) for value in values]
-    assert ones(column.slice(before)).tolist() == [int(value) for value in values[before:]]
+    sides = [-1 if value else 1 for value in values]
+    assert aggressor_sides(read_table(bytes_of(pa.table({"x": column})))["x"]).tolist() == sides
+    assert aggressor_sides(column.slice(before)).tolist() == sides[before:]
     halves = pa.chunked_array([column[:before], column[before:]])
-    assert ones(halves).tolist() == [int(value) for value in values]
+    assert aggressor_sides(halves).tolist() == sides
 
 
-def test_a_flag_that_is_missing_is_no_zero() -> None:
+def test_a_flag_that_is_missing_is_no_side() -> None:
     with pytest.raises(ValueError, match="no nulls"):
-        ones(pa.array([True, None]))
+        aggressor_sides(pa.array([True, None]))
 
 
 def test_a_column_of_a_row_group_is_one_page(tmp_path: Path) -> None:
